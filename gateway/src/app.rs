@@ -1,0 +1,206 @@
+//! Wires the gateway, starts it, and stops it in order.
+
+use crate::{
+    admin,
+    clock::Clock,
+    config::Config,
+    egress::upstream::{SetUpError, Upstreams},
+    home::{Home, HomeError, socket},
+    ingress::{
+        authority::{Authority, AuthorityError},
+        listener,
+    },
+    ledger::{
+        Draft, Ledger, LedgerError, Signer,
+        disk::Disk,
+        part::PartWriter,
+        recover::{self, RecoverError},
+        sequencer,
+    },
+    limits::{HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT},
+    sessions::{SessionError, Sessions, store::Store, token::TokenKey},
+};
+use sealgate_schema::{
+    LedgerId, Text,
+    record::{Fields, Kind},
+    seal::State,
+};
+use serde_json::json;
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The running parts that a call needs.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Name of this instance.
+    pub name: Text,
+    /// The settings.
+    pub config: Config,
+    /// The clock of records and time boxes.
+    pub clock: Arc<dyn Clock>,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Windows and sessions.
+    pub sessions: Sessions,
+    /// The ways out.
+    pub upstreams: Upstreams,
+    /// The certificates.
+    pub authority: Authority,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The roots for tools.
+    pub ca_bundle: PathBuf,
+    /// Cancelled when the gateway stops.
+    pub stopping: CancellationToken,
+    /// Every task that serves a client.
+    pub tasks: TaskTracker,
+}
+
+impl Gateway {
+    /// The window for records that belong to no session.
+    pub fn standing_window(&self) -> Result<Text, LedgerError> {
+        self.sessions.standing_window().map(|window| (*window).clone()).ok_or(LedgerError::Stopping)
+    }
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The home.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// What the last run left.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Windows and sessions.
+    #[error(transparent)]
+    Sessions(#[from] SessionError),
+    /// The database.
+    #[error("the database: {0}")]
+    Store(#[from] sqlx::Error),
+    /// The ways out.
+    #[error(transparent)]
+    Upstreams(#[from] SetUpError),
+    /// The certificates.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The address.
+    #[error("can't listen on {0}: {1}; set `listen` in sealgate.toml or use --listen")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// Anything else of the system.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// The parts.
+    pub gateway: Arc<Gateway>,
+    home: Home,
+}
+
+/// Starts a gateway in `home`. When this returns, it serves.
+///
+/// The journal is settled first: nothing is accepted before every open ledger is known to stand where the disk says.
+pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+    let listen = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+    let keys = home.keys()?;
+    let upstreams = Upstreams::new(&config.route, config.waits())?;
+    let authority = Authority::new(&keys.ca_certificate, &keys.ca_key)?;
+    let name = Text::from(keys.gateway);
+    let signer: Arc<dyn Signer> = Arc::new(keys.signer);
+
+    let parts = PartWriter::new(home.paths(), disk.clone(), signer.clone());
+    let found = recover::recover(&name, &home.paths(), &disk, &parts)?;
+    let start = sequencer::Start { gateway: name.clone(), paths: home.paths(), cutting: config.cutting(), standings: found.standings.clone(), segment: found.segment };
+    let ledger = sequencer::start(start, disk.clone(), clock.clone(), signer).map_err(|error| StartError::System("journal", error))?;
+    // Only now: the new segment says where the ledgers stand.
+    recover::remove_before(found.segment, &home.paths(), &*disk, &parts)?;
+
+    let store = Store::open(&home.root().join("sealgate.db")).await?;
+    let is_sealed = |window: &str| sealed(&parts, &name, window);
+    let sessions = Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &found.standings, &is_sealed).await?;
+    recover::declare(&found, &ledger).await?;
+    sessions.resume_closing().await?;
+    sessions.housekeep().await?;
+
+    let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
+    let gateway = Arc::new(Gateway { name, config, clock, ledger, sessions, upstreams, authority, listen, ca_bundle, stopping, tasks });
+    event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
+    serve_admin(&gateway, &home)?;
+    gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
+    gateway.tasks.spawn(housekeep(gateway.clone()));
+    Ok(Running { gateway, home })
+}
+
+fn sealed(parts: &PartWriter, gateway: &Text, window: &str) -> bool {
+    let ledger = LedgerId::new(gateway.clone(), window.to_owned());
+    ledger.is_ok_and(|ledger| matches!(parts.manifest(&ledger), Ok(Some(manifest)) if manifest.state == State::Sealed))
+}
+
+fn serve_admin(gateway: &Arc<Gateway>, home: &Home) -> Result<(), StartError> {
+    let path = socket(home.root());
+    // The home is locked, so a socket that is there is one that a crash left.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StartError::System("admin socket", error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(|error| StartError::System("admin socket", error))?;
+    gateway.tasks.spawn(admin::serve(gateway.clone(), listener));
+    Ok(())
+}
+
+async fn housekeep(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(HOUSEKEEPING_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last_error = String::new();
+    loop {
+        // The loser is a tick at which nothing has been begun.
+        tokio::select! {
+            _ = every.tick() => {}
+            () = gateway.stopping.cancelled() => return,
+        }
+        gateway.ledger.tick();
+        let error = gateway.sessions.housekeep().await.err().map(|error| error.to_string()).unwrap_or_default();
+        // The same trouble is said once, not twice a second.
+        if error != last_error && !error.is_empty() {
+            tracing::error!(error, "housekeeping failed");
+        }
+        last_error = error;
+    }
+}
+
+async fn event(gateway: &Gateway, kind: Kind, detail: serde_json::Value) -> Result<(), LedgerError> {
+    let fields = Fields { detail: Some(detail.to_string().into()), ..Fields::new(kind) };
+    gateway.ledger.record(gateway.standing_window()?, Draft::new(fields)).await.map(drop)
+}
+
+impl Running {
+    /// Stops: no new calls, a bounded wait for those in flight, parts cut, everything closed.
+    pub async fn stop(self) -> Result<(), LedgerError> {
+        const LOOK_EVERY: Duration = Duration::from_millis(10);
+        let gateway = self.gateway;
+        gateway.stopping.cancel();
+        gateway.tasks.close();
+        let drained = async {
+            while gateway.ledger.calls_in_flight() > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        // What is still open after the wait is listed as unknown by the next start.
+        let in_time = tokio::time::timeout(STOP_DRAIN_WAIT, drained).await.is_ok();
+        let event = event(&gateway, Kind::GatewayStop, json!({ "drained": in_time })).await;
+        let stopped = gateway.ledger.stop().await;
+        gateway.sessions.close().await;
+        if let Err(error) = std::fs::remove_file(socket(self.home.root())) {
+            tracing::debug!(%error, "the admin socket was gone already");
+        }
+        event.and(stopped)
+    }
+}

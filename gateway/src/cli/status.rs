@@ -1,0 +1,30 @@
+//! `sealgate status`
+
+use super::Outcome;
+use crate::admin::{api::Health, client::ask};
+use http::Method;
+use std::{path::Path, process::ExitCode};
+
+/// Show whether the gateway runs and can record
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(home: &Path, args: &Args) -> Outcome {
+    let health: Health = ask(home, Method::GET, "/v1/health", None::<&()>).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&health)?);
+    } else {
+        println!("{} listens on {}, {} calls in flight, ledger {}", health.gateway, health.listen, health.calls_in_flight, health.state);
+    }
+    match health.failure {
+        None => Ok(ExitCode::SUCCESS),
+        Some(why) => {
+            eprintln!("sealgate: calls are refused, the ledger can't be written: {why}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

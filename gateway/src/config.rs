@@ -1,0 +1,187 @@
+//! The configuration: `sealgate.toml` in the home, every key optional.
+//!
+//! Unknown keys are errors: a misspelt one would otherwise be a setting that silently is not there.
+
+use crate::{
+    egress::upstream::Waits,
+    ledger::Cutting,
+    limits::{CAPTURE_BYTES, CAPTURE_BYTES_MAX},
+};
+use sealgate_policies::permit::{OtherHosts, Sessionless};
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Name of the file in the home.
+pub const FILE_NAME: &str = "sealgate.toml";
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Hosts that are no cloud API: `tunnel` or `refuse`.
+    pub other_hosts: OtherHosts,
+    /// Calls without a session: `refuse` or `record`.
+    pub sessionless: Sessionless,
+    /// Bytes kept of each body; 0 keeps none (length and hash stay).
+    pub capture_bytes: usize,
+    /// Hosts that go elsewhere.
+    pub route: Vec<Route>,
+    /// The ledger.
+    pub ledger: LedgerConfig,
+    /// The way out.
+    pub upstream: UpstreamConfig,
+}
+
+/// A host that goes to another address, under another CA: private endpoints, tests.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// A host name, with all names below it: `amazonaws.com` or `*.amazonaws.com`.
+    pub host: String,
+    /// `HOST:PORT` to connect to.
+    pub to: String,
+    /// PEM file of the CA to trust there, instead of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+impl Route {
+    /// Whether the route is for this host.
+    pub fn matches(&self, host: &str) -> bool {
+        let suffix = self.host.strip_prefix("*.").unwrap_or(&self.host);
+        let Some(at) = host.len().checked_sub(suffix.len()) else { return false };
+        let tail = host.get(at..).is_some_and(|tail| tail.eq_ignore_ascii_case(suffix));
+        tail && (at == 0 || host.as_bytes().get(at - 1) == Some(&b'.'))
+    }
+}
+
+/// Settings of the ledger.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerConfig {
+    /// Records after which a part is cut.
+    pub part_records: u64,
+    /// Seconds after which a part is cut.
+    pub part_seconds: u64,
+}
+
+/// Settings of the way out, in seconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamConfig {
+    /// For a connection.
+    pub connect_seconds: u64,
+    /// From a request to the head of its answer; some calls work for minutes before they answer.
+    pub answer_seconds: u64,
+    /// Between two pieces of an answer.
+    pub idle_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
+            other_hosts: OtherHosts::default(),
+            sessionless: Sessionless::default(),
+            capture_bytes: CAPTURE_BYTES,
+            route: Vec::new(),
+            ledger: LedgerConfig::default(),
+            upstream: UpstreamConfig::default(),
+        }
+    }
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self { part_records: 50_000, part_seconds: 300 }
+    }
+}
+
+impl Default for UpstreamConfig {
+    fn default() -> Self {
+        Self { connect_seconds: 10, answer_seconds: 900, idle_seconds: 300 }
+    }
+}
+
+/// What is wrong with the file: one line that names it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {why}", .file.display())]
+pub struct ConfigError {
+    file: PathBuf,
+    why: String,
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are relative to its folder.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let error = |why: String| ConfigError { file: file.to_owned(), why };
+        let text = std::fs::read_to_string(file).map_err(|why| error(why.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|why| error(why.to_string().trim_end().replace('\n', " ")))?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        for ca in config.route.iter_mut().filter_map(|route| route.ca.as_mut()) {
+            *ca = folder.join(&*ca);
+        }
+        config.check().map_err(error)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.capture_bytes > CAPTURE_BYTES_MAX {
+            return Err(format!("capture_bytes is at most {CAPTURE_BYTES_MAX}"));
+        }
+        if self.ledger.part_records == 0 || self.ledger.part_seconds == 0 {
+            return Err("ledger.part_records and ledger.part_seconds are 1 or more".to_owned());
+        }
+        if [self.upstream.connect_seconds, self.upstream.answer_seconds, self.upstream.idle_seconds].contains(&0) {
+            return Err("the waits of [upstream] are 1 second or more".to_owned());
+        }
+        match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
+            Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),
+            None => Ok(()),
+        }
+    }
+
+    /// When parts are cut.
+    pub fn cutting(&self) -> Cutting {
+        Cutting { records: self.ledger.part_records, seconds: self.ledger.part_seconds }
+    }
+
+    /// How long to wait for an upstream.
+    pub fn waits(&self) -> Waits {
+        let seconds = Duration::from_secs;
+        let upstream = self.upstream;
+        Waits { connect: seconds(upstream.connect_seconds), answer: seconds(upstream.answer_seconds), idle: seconds(upstream.idle_seconds) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::read(file.path()).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        assert!(error_of("listn = \"x\"").contains("listn"), "{}", error_of("listn = \"x\""));
+        assert!(error_of("[ledger]\npart_secs = 1").contains("part_secs"));
+        assert!(error_of("[[route]]\nhost = \"a\"\nto = \"b\"").contains("HOST:PORT"));
+        assert!(error_of("capture_bytes = 999999999").contains("at most"));
+    }
+
+    #[test]
+    fn a_route_is_for_a_host_and_the_names_below_it() {
+        let route = Route { host: "*.amazonaws.com".into(), to: "x:1".into(), ca: None };
+        for (host, matches) in [("amazonaws.com", true), ("sts.amazonaws.com", true), ("STS.AmazonAWS.com", true), ("evilamazonaws.com", false), ("com", false)] {
+            assert_eq!(route.matches(host), matches, "{host}");
+        }
+    }
+}

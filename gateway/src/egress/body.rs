@@ -1,0 +1,152 @@
+//! The request body on its way up: read ahead as far as naming the call needs it, then streamed.
+
+use super::capture::Capture;
+use crate::limits::{CLIENT_HEAD_WAIT, READ_AHEAD_BYTES_MAX};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+/// A request body that the upstream client sends.
+#[derive(Debug)]
+pub struct RequestBody {
+    ahead: VecDeque<Frame<Bytes>>,
+    rest: Option<Rest>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    body: Incoming,
+    seen: SharedCapture,
+}
+
+/// What has streamed by so far, shared between the body on its way up and the observer of the call.
+#[derive(Debug, Clone)]
+pub struct SharedCapture(Arc<Mutex<Option<Capture>>>);
+
+impl SharedCapture {
+    /// Takes the capture out: no more is counted after this.
+    pub fn finish(&self) -> Option<Capture> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn take(&self, data: &Bytes) {
+        if let Some(capture) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            capture.take(data);
+        }
+    }
+}
+
+/// A body after reading ahead.
+#[derive(Debug)]
+pub struct Ahead {
+    /// The body to send.
+    pub body: RequestBody,
+    /// The bytes read so far, in one piece.
+    pub bytes: Bytes,
+    /// What goes on streaming; `None` where the whole body was read.
+    pub streaming: Option<SharedCapture>,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client's connection broke, or what it sent is not HTTP.
+    #[error("the request body could not be read: {0}")]
+    Broken(#[from] hyper::Error),
+    /// The client stopped sending.
+    #[error("the request body did not come within {} s", CLIENT_HEAD_WAIT.as_secs())]
+    Slow,
+}
+
+/// Reads a body as far as the intent needs it: to its end where it is short, or where its length is not said; not at all
+/// where it is long and names no operation, or where the client waits for an answer before it goes on.
+pub async fn read_ahead(headers: &HeaderMap, mut body: Incoming, capture_bytes: usize) -> Result<Ahead, BodyError> {
+    let mut frames = VecDeque::new();
+    let mut length = 0;
+    let wanted = if streams_at_once(headers) { 0 } else { READ_AHEAD_BYTES_MAX };
+    let reading = async {
+        while length < wanted {
+            let Some(frame) = body.frame().await.transpose()? else { return Ok(true) };
+            length += frame.data_ref().map_or(0, Bytes::len);
+            frames.push_back(frame);
+        }
+        Ok::<_, hyper::Error>(body.is_end_stream())
+    };
+    let ended = if wanted == 0 { false } else { tokio::time::timeout(CLIENT_HEAD_WAIT, reading).await.map_err(|_| BodyError::Slow)?? };
+    let bytes = joined(&frames, length);
+    if ended {
+        return Ok(Ahead { body: RequestBody { ahead: frames, rest: None }, bytes, streaming: None });
+    }
+    let mut capture = Capture::new(capture_bytes);
+    if !bytes.is_empty() {
+        capture.take(&bytes);
+    }
+    let seen = SharedCapture(Arc::new(Mutex::new(Some(capture))));
+    Ok(Ahead { body: RequestBody { ahead: frames, rest: Some(Rest { body, seen: seen.clone() }) }, bytes, streaming: Some(seen) })
+}
+
+/// Long uploads, and event streams in which both sides talk at once.
+fn streams_at_once(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
+    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let form = content_type.starts_with("application/x-www-form-urlencoded");
+    content_type.starts_with("application/vnd.amazon.eventstream") || (!form && length.is_some_and(|length| length > READ_AHEAD_BYTES_MAX as u64))
+}
+
+fn joined(frames: &VecDeque<Frame<Bytes>>, length: usize) -> Bytes {
+    let mut data = frames.iter().filter_map(Frame::data_ref);
+    match (data.next(), data.next()) {
+        (None, _) => Bytes::new(),
+        (Some(one), None) => one.clone(),
+        _ => {
+            let mut bytes = BytesMut::with_capacity(length);
+            frames.iter().filter_map(Frame::data_ref).for_each(|data| bytes.extend_from_slice(data));
+            bytes.freeze()
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        if let Some(frame) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut rest.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            rest.seen.take(data);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead: u64 = self.ahead.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        let Some(rest) = &self.rest else { return SizeHint::with_exact(ahead) };
+        let hint = rest.body.size_hint();
+        let mut sum = SizeHint::new();
+        sum.set_lower(hint.lower().saturating_add(ahead));
+        if let Some(upper) = hint.upper() {
+            sum.set_upper(upper.saturating_add(ahead));
+        }
+        sum
+    }
+}

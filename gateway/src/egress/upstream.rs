@@ -1,0 +1,202 @@
+//! The way out: pooled connections over all sessions, HTTP/1.1 or HTTP/2 as the server likes, routes to private endpoints.
+
+use super::{body::RequestBody, resign::Signed};
+use crate::{
+    config::Route,
+    ledger::OpenCall,
+    limits::{IDLE_UPSTREAM_PER_HOST_MAX, IDLE_UPSTREAM_WAIT},
+};
+use http::{Response, Uri};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, Client},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, pem::PemObject}};
+use std::{
+    future::Future,
+    io,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::net::TcpStream;
+
+/// How long to wait for an upstream.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// For a connection.
+    pub connect: Duration,
+    /// From the request to the head of the answer.
+    pub answer: Duration,
+    /// Between two pieces of the answer's body.
+    pub idle: Duration,
+}
+
+/// Why an answer did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection, no TLS, or a broken exchange.
+    #[error("{0}")]
+    Failed(String),
+    /// The head of the answer did not come in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+/// One way out: a pool and the roots it trusts. Cloning shares the pool.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    client: Client<HttpsConnector<Dial>, RequestBody>,
+    waits: Waits,
+}
+
+impl Upstream {
+    /// Sends the request and waits for the head of the answer. The call comes back with it: it still needs an outcome.
+    pub async fn send(&self, signed: Signed) -> (OpenCall, Result<Response<Incoming>, UpstreamError>) {
+        let (request, call) = signed.spend();
+        let answer = match tokio::time::timeout(self.waits.answer, self.client.request(request)).await {
+            Ok(answer) => answer.map_err(|error| UpstreamError::Failed(chain(&error))),
+            Err(_) => Err(UpstreamError::Silent(self.waits.answer)),
+        };
+        (call, answer)
+    }
+
+    /// The waits it keeps.
+    pub fn waits(&self) -> Waits {
+        self.waits
+    }
+}
+
+/// An error with its causes: hyper's own text is "client error (Connect)".
+fn chain(error: &legacy::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// All ways out.
+#[derive(Debug)]
+pub struct Upstreams {
+    routes: Vec<(Route, Upstream)>,
+    default: Upstream,
+}
+
+/// Why the ways out could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// A route's CA file.
+    #[error("route {host}: the CA file {file}: {why}")]
+    RouteCa {
+        /// The route.
+        host: String,
+        /// Its file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// TLS itself.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Upstreams {
+    /// Trusts the system's roots by default, and each route's own CA on that route alone.
+    pub fn new(routes: &[Route], waits: Waits) -> Result<Self, SetUpError> {
+        let mut roots = RootCertStore::empty();
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "a system root certificate can't be used");
+        }
+        roots.add_parsable_certificates(native.certs);
+        let default = upstream(roots.clone(), None, waits)?;
+        let routes = routes.iter().map(|route| Ok((route.clone(), routed(route, &roots, waits)?))).collect::<Result<_, SetUpError>>()?;
+        Ok(Self { routes, default })
+    }
+
+    /// The way out for a host, and whether a route names it.
+    pub fn way(&self, host: &str) -> (&Upstream, Option<&Route>) {
+        match self.routes.iter().find(|(route, _)| route.matches(host)) {
+            Some((route, upstream)) => (upstream, Some(route)),
+            None => (&self.default, None),
+        }
+    }
+}
+
+fn routed(route: &Route, system: &RootCertStore, waits: Waits) -> Result<Upstream, SetUpError> {
+    let roots = match &route.ca {
+        Some(file) => read_roots(file).map_err(|why| SetUpError::RouteCa { host: route.host.clone(), file: file.display().to_string(), why })?,
+        None => system.clone(),
+    };
+    Ok(upstream(roots, Some(route.to.clone()), waits)?)
+}
+
+fn read_roots(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
+}
+
+fn upstream(roots: RootCertStore, to: Option<String>, waits: Waits) -> Result<Upstream, rustls::Error> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let dial = Dial { to: to.map(Arc::from), wait: waits.connect };
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(dial);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_UPSTREAM_WAIT)
+        .pool_max_idle_per_host(IDLE_UPSTREAM_PER_HOST_MAX)
+        .build(connector);
+    Ok(Upstream { client, waits })
+}
+
+/// Opens TCP connections: to the URI's host, or to the address of a route.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    to: Option<Arc<str>>,
+    wait: Duration,
+}
+
+impl tower_service::Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (to, wait) = (self.to.clone(), self.wait);
+        Box::pin(async move {
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let address = to.map_or_else(|| format!("{}:{}", bracketed(&host), uri.port_u16().unwrap_or(443)), |to| to.to_string());
+            dial(&address, wait).await.map(TokioIo::new)
+        })
+    }
+}
+
+/// Opens a TCP connection without Nagle's delay.
+pub async fn dial(address: &str, wait: Duration) -> io::Result<TcpStream> {
+    let too_slow = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no connection to {address} within {} s", wait.as_secs()));
+    let stream = tokio::time::timeout(wait, TcpStream::connect(address)).await.map_err(too_slow)??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}

@@ -1,0 +1,92 @@
+//! One call, from the client's request to the answer. [`exchange`] is the product in one screen; [`serve`], its one
+//! caller, records and answers every refusal.
+
+use crate::{
+    app::Gateway,
+    egress::{body::read_ahead, resign::resign},
+    identify::Caller,
+    interpret::{Sheet, interpret},
+    observe::{AnswerBody, Observer, observe},
+    refusal::{Refused, refuse},
+};
+use http::{Request, Response, Uri, header, uri::Authority};
+use hyper::body::Incoming;
+use sealgate_policies::{hosts::HostClass, permit::{Facts, decide}};
+use sealgate_schema::{Text, record::Kind};
+use std::{convert::Infallible, sync::Arc, time::Instant};
+
+/// What a client connection knows once, for all calls on it.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Who is calling.
+    pub caller: Caller,
+    /// Host and port that the client asked for with CONNECT.
+    pub target: Target,
+}
+
+/// Where a tunnel leads.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Host name, lower case.
+    pub host: Text,
+    /// As in the `host` column: with the port unless it is 443.
+    pub column: Text,
+    /// As in request URIs.
+    pub authority: Authority,
+    /// What kind of host it is.
+    pub class: HostClass,
+}
+
+/// Answers one call, whatever becomes of it.
+pub async fn serve(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
+    let mut sheet = Sheet::new(&tunnel, Instant::now());
+    match exchange(&tunnel, request, &mut sheet).await {
+        Ok(answer) => Ok(answer),
+        Err(refused) => Ok(refuse(&tunnel, sheet, refused).await),
+    }
+}
+
+/// The journey of one call. `sheet` gathers what is known of it, so that a refusal at any step is recorded with it.
+async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet) -> Result<Response<AnswerBody>, Refused> {
+    let gateway = &tunnel.gateway;
+    let uri = destination(tunnel, &request)?;
+    let (parts, body) = request.into_parts();
+
+    // What is it? Read as much of the body as it takes to name the call, mask, name.
+    let ahead = read_ahead(&parts.headers, body, gateway.config.capture_bytes).await?;
+    interpret(&parts, &uri, &ahead, gateway.config.capture_bytes, sheet);
+
+    // May it leave?
+    let permit = decide(&Facts {
+        session: tunnel.caller.session.as_deref(),
+        host: tunnel.target.class,
+        now: gateway.clock.now(),
+        sessionless: gateway.config.sessionless,
+        other_hosts: gateway.config.other_hosts,
+    })?;
+
+    // Write it down. After this line it is on disk; before it nothing has left.
+    let intent = sheet.draft(Kind::Intent, "permit", permit.rule());
+    let receipt = gateway.ledger.intend(tunnel.caller.window(gateway)?, intent, permit).await?;
+
+    // Send it, and write down what became of it while the answer streams through.
+    let observer = Observer::new(tunnel, sheet, &parts, &ahead);
+    let signed = resign(receipt, parts, uri, ahead.body);
+    let (upstream, _) = gateway.upstreams.way(&tunnel.target.host);
+    let (call, answer) = upstream.send(signed).await;
+    Ok(observe(observer.of(call), answer, upstream.waits()).await)
+}
+
+/// Where the request goes: to the host of the tunnel, and to no other that it may name itself.
+fn destination(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<Uri, Refused> {
+    let named = request.uri().authority().map(Authority::as_str).or_else(|| request.headers().get(header::HOST)?.to_str().ok());
+    let host = named.and_then(|named| named.parse::<Authority>().ok());
+    if !host.as_ref().is_some_and(|host| host.host().eq_ignore_ascii_case(&tunnel.target.host)) {
+        return Err(Refused::WrongHost { tunnel: tunnel.target.host.to_string(), request: named.unwrap_or_default().to_owned() });
+    }
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let uri = Uri::builder().scheme("https").authority(tunnel.target.authority.clone()).path_and_query(path).build();
+    uri.map_err(|_| Refused::Malformed("the request target is not a path"))
+}

@@ -1,0 +1,171 @@
+//! The first request of a connection: CONNECT, and what it leads to. Everything refused here is recorded too.
+
+use super::{opaque, open};
+use crate::{
+    app::Gateway,
+    exchange::{Target, Tunnel},
+    identify::{Caller, CredentialError},
+    ledger::Draft,
+    observe::AnswerBody,
+    refusal, reply,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, uri::Authority};
+use hyper::body::Incoming;
+use sealgate_policies::{
+    hosts::{HostClass, classify},
+    permit::{Facts, Permit, Refusal, decide},
+    redact,
+};
+use sealgate_schema::{
+    Payload, Text,
+    record::{Fields, Kind},
+};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+/// Why a connection leads nowhere.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("this is a proxy for HTTPS: it takes CONNECT, and no {0} request")]
+    NotConnect(Method),
+    #[error("CONNECT needs HOST:PORT")]
+    NoTarget,
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error(transparent)]
+    Policy(#[from] Refusal),
+}
+
+impl Refused {
+    fn answer(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotConnect(_) => (StatusCode::METHOD_NOT_ALLOWED, "SealgateNotConnect", "not-connect"),
+            Self::NoTarget => (StatusCode::BAD_REQUEST, "SealgateMalformed", "malformed"),
+            Self::Credential(_) => (StatusCode::PROXY_AUTHENTICATION_REQUIRED, "SealgateProxyCredential", "proxy-credential"),
+            Self::Policy(refusal) => (StatusCode::FORBIDDEN, "SealgateRefused", refusal.rule()),
+        }
+    }
+}
+
+/// Answers the first request of a connection.
+pub async fn first(gateway: Arc<Gateway>, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
+    let fields = describe(&request, peer);
+    let payload = payload(&request);
+    let mut caller = None;
+    match lead(&gateway, peer, request, &mut caller).await {
+        Ok(response) => Ok(response),
+        Err(refused) => Ok(refuse(&gateway, caller.as_ref(), fields, payload, &refused).await),
+    }
+}
+
+async fn lead(gateway: &Arc<Gateway>, peer: SocketAddr, request: Request<Incoming>, known: &mut Option<Caller>) -> Result<Response<AnswerBody>, Refused> {
+    if *request.method() != Method::CONNECT {
+        return Err(Refused::NotConnect(request.method().clone()));
+    }
+    let target = target(gateway, &request).ok_or(Refused::NoTarget)?;
+    let caller = known.insert(Caller::of(gateway, request.headers(), peer)?).clone();
+    if target.class == HostClass::Aws {
+        // Whether the session is live is asked for each call, and answered in the shape that the tool reads.
+        let tunnel = Arc::new(Tunnel { gateway: gateway.clone(), caller, target });
+        gateway.tasks.spawn(open::run(tunnel, hyper::upgrade::on(request)));
+        return Ok(Response::new(AnswerBody::whole(Bytes::new())));
+    }
+    let permit = permit(gateway, &caller, &target)?;
+    let tunnel = Tunnel { gateway: gateway.clone(), caller, target };
+    Ok(opaque::start(tunnel, permit, request).await)
+}
+
+fn permit(gateway: &Gateway, caller: &Caller, target: &Target) -> Result<Permit, Refusal> {
+    decide(&Facts {
+        session: caller.session.as_deref(),
+        host: target.class,
+        now: gateway.clock.now(),
+        sessionless: gateway.config.sessionless,
+        other_hosts: gateway.config.other_hosts,
+    })
+}
+
+/// Where the client wants to go, and what kind of host that is. A configured route makes any host one that is opened.
+fn target(gateway: &Gateway, request: &Request<Incoming>) -> Option<Target> {
+    let authority = request.uri().authority()?;
+    let port = authority.port_u16().filter(|port| *port > 0)?;
+    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    if host.is_empty() || authority.as_str().contains('@') {
+        return None;
+    }
+    let column = if port == 443 { host.clone() } else { format!("{host}:{port}") };
+    let plain = host.trim_matches(['[', ']']).to_owned();
+    let class = match gateway.upstreams.way(&plain) {
+        (_, Some(_)) => HostClass::Aws,
+        _ if is_metadata_address(&plain) => HostClass::CloudLike,
+        _ => classify(&plain),
+    };
+    Some(Target { authority: Authority::try_from(column.as_str()).ok()?, host: plain.into(), column: column.into(), class })
+}
+
+/// Link-local addresses: the metadata services of clouds, which hand out the gateway machine's own credentials.
+fn is_metadata_address(host: &str) -> bool {
+    const AWS_METADATA_V6: [u16; 8] = [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254];
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.is_unicast_link_local() || address.segments() == AWS_METADATA_V6,
+        Err(_) => false,
+    }
+}
+
+/// What the first request says, for a record of its refusal.
+fn describe(request: &Request<Incoming>, peer: SocketAddr) -> Fields {
+    let mut fields = Fields::new(Kind::Refusal);
+    fields.client_addr = Some(peer.to_string().into());
+    fields.attribution = Some("none".into());
+    fields.method = Some(request.method().as_str().to_owned().into());
+    let host = request.uri().authority().map(|authority| authority.as_str().trim_end_matches(":443").to_owned());
+    fields.host = host.map(|host| host.rsplit_once('@').map_or(host.clone(), |(_, host)| host.to_owned()).into());
+    fields.user_agent = request.headers().get(header::USER_AGENT).map(|value| Text::from(String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    fields
+}
+
+fn payload(request: &Request<Incoming>) -> Payload {
+    let mut payload = Payload::new(crate::ledger::row_salt());
+    payload.headers = Some(redact::headers(request.headers()));
+    payload
+}
+
+async fn refuse(gateway: &Gateway, caller: Option<&Caller>, mut fields: Fields, payload: Payload, refused: &Refused) -> Response<AnswerBody> {
+    let (status, code, rule) = refused.answer();
+    let message = refused.to_string();
+    if let Some(caller) = caller {
+        caller.describe(&mut fields);
+    }
+    fields.decision = Some("refuse".into());
+    fields.rules = vec![rule.into()];
+    fields.status = Some(status.as_u16());
+    fields.error_code = Some(code.into());
+    fields.detail = Some(serde_json::json!({ "message": message }).to_string().into());
+    let draft = || Draft::with_payload(fields.clone(), &payload);
+    if let Err(error) = refusal::record(gateway, caller, draft).await {
+        let text = format!("sealgate: {error}\n");
+        return reply::plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", text.into());
+    }
+    let mut response = reply::plain(status, "text/plain; charset=utf-8", format!("sealgate: {message}\n").into());
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        response.headers_mut().insert(header::PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sealgate\""));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_metadata_address;
+
+    #[test]
+    fn metadata_services_are_known_in_every_spelling() {
+        for (host, metadata) in [("169.254.169.254", true), ("::ffff:169.254.169.254", true), ("fd00:ec2::254", true), ("fe80::1", true), ("127.0.0.1", false), ("x", false)] {
+            assert_eq!(is_metadata_address(host), metadata, "{host}");
+        }
+    }
+}

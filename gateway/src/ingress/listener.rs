@@ -1,0 +1,68 @@
+//! Accepts client connections: a bounded number, each a task of the gateway's tracker, all told when it stops.
+
+use super::connect;
+use crate::{
+    app::Gateway,
+    limits::{CLIENT_HEAD_WAIT, CONNECTIONS_MAX, HEAD_BYTES_MAX},
+};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+/// How long to wait after the system had no file descriptor or memory for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the gateway stops.
+pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // Taken before accepting: past the bound, connections wait in the system's queue.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        // The loser of this select is a connection that was not accepted yet; the system refuses it when the listener goes.
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = gateway.stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let tunnel_gateway = gateway.clone();
+                gateway.tasks.spawn(async move {
+                    if let Err(error) = serve(tunnel_gateway, stream, peer).await {
+                        tracing::debug!(%peer, %error, "a client connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves the proxy side of one connection. An upgraded connection goes on in a task of its own.
+async fn serve(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    set_nodelay(&stream)?;
+    let service = service_fn(|request| connect::first(gateway.clone(), peer, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(CLIENT_HEAD_WAIT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // The loser is a connection without a request under way.
+    tokio::select! {
+        served = connection => Ok(served?),
+        () = gateway.stopping.cancelled() => Ok(()),
+    }
+}
+
+/// Without this every small answer waits for the client's delayed acknowledgement.
+fn set_nodelay(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)
+}

@@ -1,0 +1,391 @@
+//! The journal: segments of frames, the write-ahead truth of every ledger until its part is durable.
+//!
+//! A frame is `magic (4) ‖ length u32 LE ‖ CRC-32 of body u32 LE ‖ body`. A segment begins with a `Start` frame and one
+//! `Ledger` frame for each open ledger (where it stands), holds `Record` frames, and ends with an `End` frame when it was
+//! finished in order. CRCs find torn writes; tampering is found by the record chain, which is followed again whenever
+//! a segment is read.
+
+use crate::limits::FRAME_BYTES_MAX;
+use sealgate_schema::{
+    Chain, Hash, LedgerId, Payload, Record,
+    canonical::{DecodeError, Decoder, Encoder},
+    merkle::Tree,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const MAGIC: [u8; 4] = *b"SGj1";
+const HEAD_BYTES: usize = 12;
+
+const START: u8 = 1;
+const LEDGER: u8 = 2;
+const RECORD: u8 = 3;
+const END: u8 = 4;
+
+/// Where a ledger stands: all that the next record of it needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Chain and tree.
+    pub chain: Chain,
+    /// Records by kind.
+    pub counts: BTreeMap<String, u64>,
+    /// Intents without an outcome.
+    pub open_calls: BTreeSet<u64>,
+}
+
+impl Standing {
+    /// A ledger without records.
+    pub fn new(ledger: LedgerId) -> Self {
+        Self { chain: Chain::new(ledger), counts: BTreeMap::new(), open_calls: BTreeSet::new() }
+    }
+
+    /// Counts a record that the chain has taken.
+    pub fn count(&mut self, record: &Record) {
+        use sealgate_schema::record::Kind;
+        let kind = &record.fields.kind;
+        match self.counts.get_mut(kind.as_str()) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(kind.as_str().to_owned(), 1)),
+        }
+        match (kind, record.fields.call) {
+            (Kind::Intent, _) => drop(self.open_calls.insert(record.seq)),
+            (Kind::Outcome | Kind::OutcomeUnknown, Some(call)) => drop(self.open_calls.remove(&call)),
+            _ => {}
+        }
+    }
+}
+
+/// Why a segment can't be read. Each means corruption, not a crash: nothing is repaired.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// A frame is bad and valid frames follow it.
+    #[error("the frame at byte {0} is damaged, and valid frames follow it")]
+    Damaged(usize),
+    /// No frame is whole: the crash came before the segment had its beginning.
+    #[error("the segment has no beginning")]
+    Empty,
+    /// The file can't be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The segment does not end where it was finished.
+    #[error("the segment was not finished, and a later segment exists")]
+    Unfinished,
+    /// A frame is whole, but its content is not what can stand there.
+    #[error("the frame at byte {0} holds what can't stand there: {1}")]
+    Content(usize, &'static str),
+}
+
+/// Appends a frame to `out`. The body is written by `write`; the head is filled in afterwards, so nothing is copied.
+fn frame(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEAD_BYTES]);
+    out.push(kind);
+    write(out);
+    let (head, body) = out.split_at_mut(start + HEAD_BYTES);
+    if let Some(head) = head.get_mut(start..) {
+        let crc = crc32fast::hash(body);
+        let fields = MAGIC.into_iter().chain((body.len() as u32).to_le_bytes()).chain(crc.to_le_bytes());
+        head.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+    }
+}
+
+/// How a segment came to be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The one before it was finished, or there was none.
+    Cut,
+    /// A start went on from the one before it, which a crash may have left unfinished.
+    Recovery,
+}
+
+/// Appends the frames that begin a segment.
+pub fn write_start<'a>(out: &mut Vec<u8>, gateway: &str, number: u64, origin: Origin, ledgers: impl Iterator<Item = &'a Standing>) {
+    frame(out, START, |out| {
+        let mut e = Encoder::new(out);
+        e.array(3);
+        e.text(gateway);
+        e.unsigned(number);
+        e.unsigned((origin == Origin::Recovery).into());
+    });
+    for standing in ledgers {
+        frame(out, LEDGER, |out| encode_standing(standing, out));
+    }
+}
+
+/// Appends a record frame: the next record of `standing`, and its payload as [`Payload::encode`] made it.
+pub fn write_record(
+    out: &mut Vec<u8>,
+    standing: &mut Standing,
+    fields: sealgate_schema::record::Fields,
+    time: i64,
+    payload: Option<&[u8]>,
+) -> Record {
+    let mut placed = None;
+    frame(out, RECORD, |out| {
+        let length_at = out.len();
+        out.extend_from_slice(&[0; 4]);
+        let start = out.len();
+        placed = Some(standing.chain.append(fields, time, out));
+        let length = ((out.len() - start) as u32).to_le_bytes();
+        if let Some(place) = out.get_mut(length_at..start) {
+            place.copy_from_slice(&length);
+        }
+        out.extend_from_slice(payload.unwrap_or_default());
+    });
+    #[expect(clippy::expect_used, reason = "frame() calls its closure exactly once")]
+    let record = placed.expect("the frame was written");
+    standing.count(&record);
+    record
+}
+
+/// Appends the frame that says that the segment was finished.
+pub fn write_end(out: &mut Vec<u8>) {
+    frame(out, END, |_| ());
+}
+
+/// One ledger's share of a segment.
+#[derive(Debug)]
+pub struct Share {
+    /// Where the ledger stood before.
+    pub first_seq: u64,
+    /// Where it stands after.
+    pub standing: Standing,
+    /// Its records here, with their hashes.
+    pub records: Vec<(Record, Hash)>,
+    /// Their payloads.
+    pub payloads: Vec<(u64, Payload)>,
+}
+
+/// A segment, read and checked.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its number.
+    pub number: u64,
+    /// The gateway that wrote it.
+    pub gateway: String,
+    /// How it came to be begun.
+    pub origin: Origin,
+    /// Its ledgers by window.
+    pub shares: BTreeMap<String, Share>,
+    /// Whether it was finished in order.
+    pub finished: bool,
+    /// Bytes after the last whole frame: a write that a crash tore.
+    pub torn_bytes: usize,
+}
+
+/// Whether a segment may end anywhere, or has to have been finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is the last one, or recovery went on from it: its last frame may be torn.
+    Any,
+    /// A later segment was begun by a cut.
+    Finished,
+}
+
+/// Reads a segment.
+pub fn read(bytes: &[u8], ending: Ending) -> Result<Segment, JournalError> {
+    let mut frames = Frames { bytes, at: 0 };
+    let mut segment = read_start(&mut frames)?;
+    while !segment.finished {
+        let Some((at, body)) = frames.next() else { break };
+        take(&mut segment, at, body)?;
+    }
+    if segment.finished && frames.at < bytes.len() {
+        return Err(JournalError::Damaged(frames.at));
+    }
+    if frames.at < bytes.len() && frames.valid_frame_follows() {
+        return Err(JournalError::Damaged(frames.at));
+    }
+    if !segment.finished && ending == Ending::Finished {
+        return Err(JournalError::Unfinished);
+    }
+    segment.torn_bytes = bytes.len() - frames.at;
+    Ok(segment)
+}
+
+fn read_start(frames: &mut Frames<'_>) -> Result<Segment, JournalError> {
+    let content = |why| JournalError::Content(0, why);
+    let Some((_, body)) = frames.next() else {
+        return Err(if frames.valid_frame_follows() { JournalError::Damaged(0) } else { JournalError::Empty });
+    };
+    let Some((&START, body)) = body.split_first() else { return Err(content("no start frame")) };
+    let mut d = Decoder::new(body);
+    let start = d.array_of(3).and_then(|()| Ok((d.text()?.to_owned(), d.unsigned()?, d.unsigned()?)));
+    let (gateway, number, recovery) = start.map_err(|_| content("a start frame that can't be read"))?;
+    let origin = if recovery == 1 { Origin::Recovery } else { Origin::Cut };
+    Ok(Segment { number, gateway, origin, shares: BTreeMap::new(), finished: false, torn_bytes: 0 })
+}
+
+fn take(segment: &mut Segment, at: usize, body: &[u8]) -> Result<(), JournalError> {
+    let content = |why| JournalError::Content(at, why);
+    match body.split_first() {
+        Some((&LEDGER, body)) => {
+            let standing = decode_standing(body, &segment.gateway).map_err(|_| content("a ledger frame that can't be read"))?;
+            let window = standing.chain.ledger().window().to_string();
+            let share = Share { first_seq: standing.chain.size(), standing, records: Vec::new(), payloads: Vec::new() };
+            segment.shares.insert(window, share);
+            Ok(())
+        }
+        Some((&RECORD, body)) => take_record(segment, body).ok_or(content("a record that does not follow the one before it")),
+        Some((&END, [])) => {
+            segment.finished = true;
+            Ok(())
+        }
+        _ => Err(content("a frame of an unknown kind")),
+    }
+}
+
+fn take_record(segment: &mut Segment, body: &[u8]) -> Option<()> {
+    let (length, rest) = body.split_at_checked(4)?;
+    let (preimage, payload) = rest.split_at_checked(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
+    let (ledger, ..) = Record::decode(preimage).ok()?;
+    if ledger.gateway() != segment.gateway.as_str() {
+        return None;
+    }
+    let window = ledger.window().to_string();
+    let fresh = || Share { first_seq: 0, standing: Standing::new(ledger), records: Vec::new(), payloads: Vec::new() };
+    let share = segment.shares.entry(window).or_insert_with(fresh);
+    let record = share.standing.chain.follow(preimage)?;
+    share.standing.count(&record);
+    if !payload.is_empty() {
+        let payload = Payload::decode(payload).ok()?;
+        if Some(payload.commitment()) != record.fields.payload_hash {
+            return None;
+        }
+        share.payloads.push((record.seq, payload));
+    }
+    share.records.push((record, share.standing.chain.head()));
+    Some(())
+}
+
+struct Frames<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Frames<'a> {
+    /// The next whole frame and where it starts; `None` at the first byte that starts none.
+    fn next(&mut self) -> Option<(usize, &'a [u8])> {
+        let start = self.at;
+        let body = frame_at(self.bytes, start)?;
+        self.at += HEAD_BYTES + body.len();
+        Some((start, body))
+    }
+
+    /// Whether a whole frame starts anywhere after the first bad one.
+    fn valid_frame_follows(&self) -> bool {
+        let rest = self.bytes.get(self.at.saturating_add(1)..).unwrap_or_default();
+        let mut starts = rest.windows(MAGIC.len()).enumerate().filter(|(_, window)| **window == MAGIC);
+        starts.any(|(offset, _)| frame_at(self.bytes, self.at + 1 + offset).is_some())
+    }
+}
+
+fn frame_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let (head, rest) = bytes.get(at..)?.split_at_checked(HEAD_BYTES)?;
+    let (magic, numbers) = head.split_at_checked(MAGIC.len())?;
+    let (length, crc) = numbers.split_at_checked(4)?;
+    let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+    if magic != MAGIC || length == 0 || length > FRAME_BYTES_MAX {
+        return None;
+    }
+    let body = rest.get(..length)?;
+    (crc32fast::hash(body) == u32::from_le_bytes(crc.try_into().ok()?)).then_some(body)
+}
+
+fn encode_standing(standing: &Standing, out: &mut Vec<u8>) {
+    let mut e = Encoder::new(out);
+    e.array(6);
+    e.text(standing.chain.ledger().window());
+    e.unsigned(standing.chain.size());
+    e.bytes(&standing.chain.head().0);
+    e.array(standing.chain.tree().peaks().len());
+    standing.chain.tree().peaks().iter().for_each(|peak| e.bytes(&peak.0));
+    e.array(standing.counts.len());
+    for (kind, count) in &standing.counts {
+        e.array(2);
+        e.text(kind);
+        e.unsigned(*count);
+    }
+    e.array(standing.open_calls.len());
+    standing.open_calls.iter().for_each(|call| e.unsigned(*call));
+}
+
+fn decode_standing(bytes: &[u8], gateway: &str) -> Result<Standing, DecodeError> {
+    let hash = |d: &mut Decoder<'_>| Hash::try_from(d.bytes()?).map_err(|_| DecodeError::WrongLength);
+    let mut d = Decoder::new(bytes);
+    d.array_of(6)?;
+    let ledger = LedgerId::new(gateway.to_owned(), d.text()?.to_owned()).map_err(|_| DecodeError::WrongType)?;
+    let (size, head) = (d.unsigned()?, hash(&mut d)?);
+    let peaks = (0..d.array()?).map(|_| hash(&mut d)).collect::<Result<_, _>>()?;
+    let tree = Tree::resume(size, peaks).ok_or(DecodeError::WrongLength)?;
+    let count = |d: &mut Decoder<'_>| {
+        d.array_of(2)?;
+        Ok((d.text()?.to_owned(), d.unsigned()?))
+    };
+    let counts = (0..d.array()?).map(|_| count(&mut d)).collect::<Result<_, DecodeError>>()?;
+    let open_calls = (0..d.array()?).map(|_| d.unsigned()).collect::<Result<_, _>>()?;
+    d.finish()?;
+    Ok(Standing { chain: Chain::resume(ledger, head, tree), counts, open_calls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealgate_schema::record::{Fields, Kind};
+
+    fn segment(records: usize, finished: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut standing = Standing::new(LedgerId::new("gw-1", "CHG-1").unwrap());
+        write_start(&mut out, "gw-1", 7, Origin::Cut, std::iter::empty());
+        write_record(&mut out, &mut standing, Fields::new(Kind::WindowOpen), 1, None);
+        for _ in 1..records {
+            let payload = Payload::new([1; 16]);
+            let mut encoded = Vec::new();
+            payload.encode(&mut encoded);
+            let fields = Fields { payload_hash: Some(payload.commitment()), ..Fields::new(Kind::Intent) };
+            write_record(&mut out, &mut standing, fields, 2, Some(&encoded));
+        }
+        if finished {
+            write_end(&mut out);
+        }
+        out
+    }
+
+    #[test]
+    fn a_segment_reads_back_and_a_second_one_goes_on_from_it() {
+        let first = read(&segment(3, true), Ending::Finished).unwrap();
+        let share = &first.shares["CHG-1"];
+        assert_eq!((share.first_seq, share.records.len(), share.payloads.len(), first.torn_bytes), (0, 3, 2, 0));
+        assert_eq!(share.standing.open_calls, BTreeSet::from([1, 2]));
+        let mut out = Vec::new();
+        let mut standing = share.standing.clone();
+        write_start(&mut out, "gw-1", 8, Origin::Cut, [&standing].into_iter());
+        write_record(&mut out, &mut standing, Fields { call: Some(1), ..Fields::new(Kind::Outcome) }, 3, None);
+        let second = read(&out, Ending::Any).unwrap();
+        assert_eq!(second.shares["CHG-1"].first_seq, 3);
+        assert_eq!(second.shares["CHG-1"].standing, standing);
+        assert!(!second.finished);
+    }
+
+    #[test]
+    fn a_tail_torn_at_any_byte_keeps_every_whole_frame() {
+        let whole = segment(3, false);
+        let two = segment(2, false);
+        for cut in two.len()..whole.len() {
+            let read = read(&whole[..cut], Ending::Any).unwrap();
+            assert_eq!(read.shares["CHG-1"].records.len(), 2, "cut at {cut}");
+            assert_eq!(read.torn_bytes, cut - two.len());
+        }
+    }
+
+    #[test]
+    fn damage_before_the_end_is_corruption_and_not_a_torn_tail() {
+        let whole = segment(4, true);
+        let second_record = segment(1, false).len();
+        for place in [0, second_record, second_record + 20] {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1;
+            assert!(read(&damaged, Ending::Any).is_err(), "byte {place}");
+        }
+        assert_eq!(read(&segment(2, false), Ending::Finished).unwrap_err(), JournalError::Unfinished);
+    }
+}

@@ -1,0 +1,433 @@
+//! The writer: one thread that owns every chain of this gateway.
+//!
+//! It takes what has queued up as one batch: gives each record its place, writes the frames, one fdatasync, then the
+//! acknowledgements. What a crash leaves behind, step by step:
+//!
+//! 1. before the write: nothing; nobody was told anything
+//! 2. after the write, before the sync: some or all frames, a torn one last; nobody was told anything, so recovery may
+//!    keep them (`outcome_unknown`) or cut them
+//! 3. after the sync: all frames; those told and those not yet told alike
+//!
+//! After an error of the disk nothing is known about the segment, so it is never written or synced again: every waiting
+//! and later append fails, and the next start recovers.
+
+use super::{
+    Cutting, Draft, Health, Ledger, LedgerError, Paths, Placed,
+    disk::{Append as AppendFile, Disk},
+    journal::{self, Origin, Standing},
+    part::Finisher,
+};
+use crate::{
+    clock::Clock,
+    limits::{BATCH_BYTES_MAX, BATCH_MAX, CLOCK_STEP_MIN, SEGMENT_BYTES_MAX},
+};
+use sealgate_schema::{
+    LedgerId, Text,
+    record::{Fields, Kind},
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+/// One or two records of the same window, written together.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) window: Text,
+    pub(super) first: Draft,
+    pub(super) second: Option<Draft>,
+    pub(super) reply: Option<Reply<Placed>>,
+    /// The call's place in the queue, given back when its outcome is taken.
+    pub(super) slot: Option<OwnedSemaphorePermit>,
+}
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub(super) enum Message {
+    Append(Append),
+    Open { window: Text, detail: Text, reply: Reply<Placed> },
+    /// No new intents; answers when no call is open.
+    Drain { window: Text, reply: Reply<()> },
+    Seal { window: Text, detail: serde_json::Value, reply: Reply<()> },
+    Cut { reply: Reply<()> },
+    Tick,
+    Stop { reply: Reply<()> },
+}
+
+/// What a writer starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// This gateway instance.
+    pub gateway: Text,
+    /// Where things are kept.
+    pub paths: Paths,
+    /// When parts are cut.
+    pub cutting: Cutting,
+    /// The ledgers that are open.
+    pub standings: Vec<Standing>,
+    /// Number of the next segment.
+    pub segment: u64,
+}
+
+/// Starts the writer and the thread that makes parts.
+pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: Arc<dyn super::Signer>) -> io::Result<Ledger> {
+    let health = Arc::new(Health::default());
+    let finisher = Finisher::start(start.paths.clone(), disk.clone(), signer, health.clone())?;
+    let ledgers = start.standings.into_iter().map(|standing| {
+        (standing.chain.ledger().window().clone(), Open { standing, draining: false, waiting: Vec::new() })
+    });
+    let mut sequencer = Sequencer {
+        gateway: start.gateway,
+        ledgers: ledgers.collect(),
+        segment: Segment { file: None, number: start.segment, bytes: 0, records: 0, since: Instant::now() },
+        paths: start.paths,
+        cutting: start.cutting,
+        buffer: Vec::with_capacity(1 << 20),
+        acknowledgements: Vec::with_capacity(BATCH_MAX),
+        abandoned: Vec::new(),
+        clock: Steady::new(clock),
+        disk,
+        finisher,
+        health: health.clone(),
+    };
+    sequencer.begin_segment(Origin::Recovery)?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::Builder::new().name("ledger".to_owned()).spawn(move || sequencer.run(receiver))?;
+    Ok(Ledger::new(sender, health))
+}
+
+struct Open {
+    standing: Standing,
+    draining: bool,
+    waiting: Vec<Reply<()>>,
+}
+
+struct Segment {
+    /// `None` after a failure: the file is never touched again.
+    file: Option<Box<dyn AppendFile>>,
+    number: u64,
+    bytes: u64,
+    records: u64,
+    since: Instant,
+}
+
+enum Acknowledgement {
+    Placed { reply: Reply<Placed>, placed: Placed, intent_of: Option<Text> },
+    Done(Reply<()>),
+}
+
+struct Sequencer {
+    gateway: Text,
+    ledgers: HashMap<Text, Open>,
+    segment: Segment,
+    paths: Paths,
+    cutting: Cutting,
+    buffer: Vec<u8>,
+    acknowledgements: Vec<Acknowledgement>,
+    /// Intents whose caller went away before it got its receipt.
+    abandoned: Vec<(Text, u64)>,
+    clock: Steady,
+    disk: Arc<dyn Disk>,
+    finisher: Finisher,
+    health: Arc<Health>,
+}
+
+impl Sequencer {
+    fn run(mut self, mut receiver: mpsc::UnboundedReceiver<Message>) {
+        let mut messages = Vec::with_capacity(BATCH_MAX);
+        let mut stopping = None;
+        while stopping.is_none() && receiver.blocking_recv_many(&mut messages, BATCH_MAX) > 0 {
+            for message in messages.drain(..) {
+                if let Message::Stop { reply } = message {
+                    stopping = Some(reply);
+                    continue;
+                }
+                self.take(message);
+                if self.buffer.len() >= BATCH_BYTES_MAX {
+                    self.commit();
+                }
+            }
+            self.commit();
+            self.close_abandoned();
+            if self.cut_is_due() {
+                self.cut(Vec::new());
+            }
+        }
+        // Messages still queued lose their reply with the receiver, and their senders are told that the gateway stops.
+        if self.segment.records > 0 {
+            self.cut(Vec::new());
+        }
+        let result = self.finisher.stop().and(self.failure().map_or(Ok(()), Err));
+        if let Some(reply) = stopping {
+            let _ = reply.send(result);
+        }
+    }
+
+    fn failure(&self) -> Option<LedgerError> {
+        self.health.failure().map(|why| LedgerError::Unwritable(why.to_string()))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Append(append) => self.append(append),
+            Message::Open { window, detail, reply } => self.open(window, detail, reply),
+            Message::Drain { window, reply } => self.drain(window, reply),
+            Message::Seal { window, detail, reply } => self.seal(&window, detail, reply),
+            Message::Cut { reply } => {
+                self.commit();
+                self.cut(vec![reply]);
+            }
+            Message::Tick | Message::Stop { .. } => {}
+        }
+    }
+
+    fn append(&mut self, append: Append) {
+        let refused = match (self.failure(), self.ledgers.get(&append.window)) {
+            (Some(failure), _) => Some(failure),
+            (None, Some(open)) if !(open.draining && append.first.fields.kind == Kind::Intent) => None,
+            _ => Some(LedgerError::WindowClosed(append.window.to_string())),
+        };
+        if let Some(error) = refused {
+            // Without a reply the record was an outcome of a caller that is gone; recovery or the seal lists the call.
+            append.reply.map(|reply| reply.send(Err(error)));
+            return;
+        }
+        let intent_of = (append.first.fields.kind == Kind::Intent).then(|| append.window.clone());
+        let first = self.place(&append.window, append.first);
+        let placed = append.second.map_or(first, |second| self.place(&append.window, second));
+        if let Some(reply) = append.reply {
+            self.acknowledgements.push(Acknowledgement::Placed { reply, placed, intent_of });
+        }
+        self.release_drained(&append.window);
+        // The outcome has its place: another call may come.
+        drop(append.slot);
+    }
+
+    /// Gives a record its place and writes its frame into the batch. The window is open: the caller looked.
+    fn place(&mut self, window: &Text, mut draft: Draft) -> Placed {
+        let Some(open) = self.ledgers.get_mut(window) else { return Placed { seq: 0, time: 0 } };
+        let (time, step) = self.clock.now();
+        if self.segment.records == 0 {
+            self.segment.since = Instant::now();
+        }
+        if let Some(step) = step {
+            let detail = json!({ "step_us": step }).to_string();
+            let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::ClockStep) };
+            journal::write_record(&mut self.buffer, &mut open.standing, fields, time, None);
+            self.segment.records += 1;
+        }
+        if draft.fields.kind == Kind::Intent {
+            draft.fields.call = Some(open.standing.chain.size());
+        }
+        let record = journal::write_record(&mut self.buffer, &mut open.standing, *draft.fields, time, draft.payload.as_deref());
+        self.segment.records += 1;
+        Placed { seq: record.seq, time }
+    }
+
+    fn open(&mut self, window: Text, detail: Text, reply: Reply<Placed>) {
+        let ledger = match (self.failure(), LedgerId::new(self.gateway.clone(), window.clone())) {
+            (Some(failure), _) => return drop(reply.send(Err(failure))),
+            (None, Ok(ledger)) if !self.ledgers.contains_key(&window) && !self.finisher.exists(&ledger) => ledger,
+            _ => return drop(reply.send(Err(LedgerError::WindowExists(window.to_string())))),
+        };
+        self.ledgers.insert(window.clone(), Open { standing: Standing::new(ledger), draining: false, waiting: Vec::new() });
+        let placed = self.place(&window, Draft::new(Fields { detail: Some(detail), ..Fields::new(Kind::WindowOpen) }));
+        self.acknowledgements.push(Acknowledgement::Placed { reply, placed, intent_of: None });
+    }
+
+    fn drain(&mut self, window: Text, reply: Reply<()>) {
+        match (self.failure(), self.ledgers.get_mut(&window)) {
+            (Some(failure), _) => drop(reply.send(Err(failure))),
+            (None, None) => drop(reply.send(Err(LedgerError::WindowClosed(window.to_string())))),
+            (None, Some(open)) => {
+                open.draining = true;
+                open.waiting.push(reply);
+                self.release_drained(&window);
+            }
+        }
+    }
+
+    fn release_drained(&mut self, window: &Text) {
+        if let Some(open) = self.ledgers.get_mut(window)
+            && open.standing.open_calls.is_empty()
+        {
+            self.acknowledgements.extend(open.waiting.drain(..).map(Acknowledgement::Done));
+        }
+    }
+
+    /// Unknown outcomes for the calls still open, `window_close`, then a cut: the part with `window_close` is the seal.
+    fn seal(&mut self, window: &Text, mut detail: serde_json::Value, reply: Reply<()>) {
+        if let Some(failure) = self.failure() {
+            return drop(reply.send(Err(failure)));
+        }
+        let Some(open) = self.ledgers.get(window) else {
+            return drop(reply.send(Err(LedgerError::WindowClosed(window.to_string()))));
+        };
+        for call in open.standing.open_calls.clone() {
+            self.place(window, unknown_outcome(call, "the window was closed before the call had ended"));
+        }
+        let Some(open) = self.ledgers.get(window) else { return };
+        if let Some(detail) = detail.as_object_mut() {
+            detail.insert("counts".to_owned(), counts_with(&open.standing.counts, &Kind::WindowClose));
+        }
+        self.place(window, Draft::new(Fields { detail: Some(detail.to_string().into()), ..Fields::new(Kind::WindowClose) }));
+        // Removed before the cut: the next segment must not carry the ledger on.
+        self.ledgers.remove(window);
+        self.commit();
+        self.cut(vec![reply]);
+    }
+
+    /// Writes and syncs the batch, then tells those who wait.
+    fn commit(&mut self) {
+        if !self.buffer.is_empty() {
+            if let Err(error) = self.write() {
+                self.segment.file = None;
+                self.health.fail(&error.to_string());
+            }
+            self.buffer.clear();
+        }
+        let failure = self.failure();
+        for acknowledgement in self.acknowledgements.drain(..) {
+            match (acknowledgement, failure.clone()) {
+                (Acknowledgement::Placed { reply, .. }, Some(failure)) => drop(reply.send(Err(failure))),
+                (Acknowledgement::Done(reply), Some(failure)) => drop(reply.send(Err(failure))),
+                (Acknowledgement::Done(reply), None) => drop(reply.send(Ok(()))),
+                (Acknowledgement::Placed { reply, placed, intent_of }, None) => {
+                    if let (Err(_), Some(window)) = (reply.send(Ok(placed)), intent_of) {
+                        self.abandoned.push((window, placed.seq));
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let file = self.segment.file.as_mut().ok_or_else(|| io::Error::other("the segment failed before"))?;
+        // An unlinked or moved journal would take records that no recovery will ever find.
+        if !file.is_in_place()? {
+            return Err(io::Error::other("the journal file or its folder was removed or renamed"));
+        }
+        file.append(&self.buffer)?;
+        file.sync()?;
+        self.segment.bytes += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Gives an outcome to intents whose callers left before they had their receipt: nothing of them was sent.
+    fn close_abandoned(&mut self) {
+        for (window, call) in std::mem::take(&mut self.abandoned) {
+            if self.ledgers.contains_key(&window) {
+                let fields = Fields { call: Some(call), error_code: Some("SealgateCallAbandoned".into()), ..Fields::new(Kind::Outcome) };
+                self.place(&window, Draft::new(fields));
+                self.release_drained(&window);
+            }
+        }
+        self.commit();
+    }
+
+    fn cut_is_due(&self) -> bool {
+        let segment = &self.segment;
+        let old = segment.since.elapsed().as_secs() >= self.cutting.seconds;
+        segment.records > 0 && (old || segment.records >= self.cutting.records || segment.bytes >= SEGMENT_BYTES_MAX)
+    }
+
+    /// Finishes the segment, begins the next, and hands the finished one over to become parts.
+    ///
+    /// A crash before the end frame is durable leaves an unfinished last segment, after it a finished one; either way
+    /// the next start makes the same parts from it.
+    fn cut(&mut self, replies: Vec<Reply<()>>) {
+        let finished = self.segment.number;
+        let result = match self.failure() {
+            Some(failure) => Err(failure),
+            None => self.end_segment().and_then(|()| self.begin_segment(Origin::Cut)).map_err(|error| {
+                self.segment.file = None;
+                self.health.fail(&error.to_string());
+                LedgerError::Unwritable(error.to_string())
+            }),
+        };
+        match result {
+            Ok(()) => self.finisher.finish(finished, replies),
+            Err(error) => replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone())))),
+        }
+    }
+
+    fn end_segment(&mut self) -> io::Result<()> {
+        journal::write_end(&mut self.buffer);
+        let written = self.write();
+        self.buffer.clear();
+        self.segment.number += 1;
+        written
+    }
+
+    fn begin_segment(&mut self, origin: Origin) -> io::Result<()> {
+        let path = segment_path(&self.paths, self.segment.number);
+        let mut file = self.disk.create(&path)?;
+        let mut start = Vec::new();
+        let mut standings: Vec<_> = self.ledgers.values().map(|open| &open.standing).collect();
+        standings.sort_by(|a, b| a.chain.ledger().cmp(b.chain.ledger()));
+        journal::write_start(&mut start, &self.gateway, self.segment.number, origin, standings.into_iter());
+        file.append(&start)?;
+        file.sync()?;
+        self.disk.sync_folder(&self.paths.journal)?;
+        self.segment = Segment { file: Some(file), number: self.segment.number, bytes: start.len() as u64, records: 0, since: Instant::now() };
+        Ok(())
+    }
+}
+
+/// `outcome_unknown` for a call, with the reason.
+pub(super) fn unknown_outcome(call: u64, why: &str) -> Draft {
+    let detail = json!({ "why": why }).to_string();
+    Draft::new(Fields { call: Some(call), detail: Some(detail.into()), ..Fields::new(Kind::OutcomeUnknown) })
+}
+
+/// The counts, with one more of `kind`.
+fn counts_with(counts: &BTreeMap<String, u64>, kind: &Kind) -> serde_json::Value {
+    let mut counts = counts.clone();
+    *counts.entry(kind.as_str().to_owned()).or_default() += 1;
+    json!(counts)
+}
+
+/// Where a segment is kept.
+pub(super) fn segment_path(paths: &Paths, number: u64) -> PathBuf {
+    paths.journal.join(segment_name(number))
+}
+
+/// Name of a segment's file.
+pub(super) fn segment_name(number: u64) -> String {
+    format!("segment-{number:012}.journal")
+}
+
+/// Number in the name of a segment's file.
+pub(super) fn segment_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("segment-")?.strip_suffix(".journal")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
+}
+
+/// Wall time, watched against the steady clock.
+struct Steady {
+    clock: Arc<dyn Clock>,
+    wall: i64,
+    steady: Instant,
+}
+
+impl Steady {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { wall: clock.now(), steady: Instant::now(), clock }
+    }
+
+    /// Now, and by how many microseconds the wall clock stepped since it was last asked.
+    fn now(&mut self) -> (i64, Option<i64>) {
+        let (wall, steady) = (self.clock.now(), Instant::now());
+        let elapsed = i64::try_from(steady.duration_since(self.steady).as_micros()).unwrap_or(i64::MAX);
+        let step = wall.saturating_sub(self.wall).saturating_sub(elapsed);
+        (self.wall, self.steady) = (wall, steady);
+        (wall, (step.unsigned_abs() >= CLOCK_STEP_MIN.as_micros() as u64).then_some(step))
+    }
+}

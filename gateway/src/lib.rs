@@ -1,0 +1,50 @@
+//! Sealgate's gateway. This page is the map: the journey of one call in order, and where everything lives.
+//!
+//! # The journey of one call
+//!
+//! 1. [`ingress::listener`] accepts a connection; [`ingress::connect`] reads CONNECT and asks [`identify`] whose proxy
+//!    credential it carries.
+//! 2. [`ingress::open`] speaks TLS as the host, with a leaf of [`ingress::authority`], and hands each request to
+//!    [`exchange`]. (Hosts that are no cloud API: [`ingress::opaque`].)
+//! 3. [`exchange`] is the product on one screen:
+//!    - [`egress::body`] reads as much of the body as naming the call needs;
+//!    - [`interpret`](mod@interpret) masks it ([`sealgate_policies::redact`]) and names it ([`sealgate_policies::naming`]);
+//!    - [`sealgate_policies::permit`] decides: a [`Permit`](sealgate_policies::permit::Permit), or a refusal ([`refusal`]);
+//!    - [`ledger::Ledger::intend`] writes the intent to disk: a [`ledger::Receipt`];
+//!    - [`egress::resign`](mod@egress::resign) makes it a [`egress::resign::Signed`], the only thing that [`egress::upstream`] sends;
+//!    - [`observe`](mod@observe) streams the answer through and writes the outcome before its last byte.
+//! 4. [`reply`] puts every refusal and failure into the shape that the client's own error handling reads.
+//!
+//! # Around it
+//!
+//! | what | where |
+//! |---|---|
+//! | windows, sessions, tokens, their store | [`sessions`] |
+//! | chains, journal, parts, seals, recovery | [`ledger`] |
+//! | command line | [`cli`], a file a command |
+//! | administration over a Unix socket | [`admin`] |
+//! | wiring, start, stop | [`app`] |
+//! | the folder with everything a gateway owns | [`home`] |
+//! | settings · every bound · the clock port | [`config`] · [`limits`] · [`clock`] |
+//!
+//! The evidence format and its verification are in [`sealgate_schema`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::allow_attributes_without_reason, clippy::allow_attributes))]
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod egress;
+pub mod exchange;
+pub mod home;
+pub mod identify;
+pub mod ingress;
+pub mod interpret;
+pub mod ledger;
+pub mod limits;
+pub mod observe;
+pub mod refusal;
+pub mod reply;
+pub mod sessions;

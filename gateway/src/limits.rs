@@ -1,0 +1,75 @@
+//! Every bound in one place: what it is, and why that number.
+
+use std::time::Duration;
+
+/// Client connections at once. A connection costs some 60 KiB, so this is about 600 MiB.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Calls that wait for the ledger or for their outcome. Each holds a place in the ledger's queue for its outcome, so an
+/// outcome never finds the queue full.
+pub const CALLS_IN_FLIGHT_MAX: usize = 8_192;
+/// Bytes of a request body that are read before the intent is written. AWS's largest body with parameters in it that is
+/// common (CloudFormation templates, 51 KiB; DynamoDB pages) fits.
+pub const READ_AHEAD_BYTES_MAX: usize = 256 << 10;
+/// Default capture a body.
+pub const CAPTURE_BYTES: usize = 256 << 10;
+/// The largest capture that can be configured: a journal frame holds one body, and a segment some hundred.
+pub const CAPTURE_BYTES_MAX: usize = 8 << 20;
+/// Answers of known length up to this are gathered and go out with their head in one write.
+pub const GATHERED_ANSWER_BYTES_MAX: u64 = 16 << 10;
+
+/// Bytes of a request's head over HTTP/1.1: AWS's own limit is 16 KiB of headers, security tokens take 4 of them.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Header fields of a request or answer.
+pub const HEADERS_MAX: usize = 128;
+/// Streams of one HTTP/2 connection.
+pub const STREAMS_MAX: u32 = 256;
+/// How long a client may take over a TLS handshake or a request's head.
+pub const CLIENT_HEAD_WAIT: Duration = Duration::from_secs(30);
+/// How long a client's HTTP/1.1 connection may be idle: longer than SDKs keep theirs, so that it is they who close.
+pub const CLIENT_IDLE_WAIT: Duration = Duration::from_secs(600);
+/// How long a client connection may be idle before HTTP/2 pings it.
+pub const CLIENT_PING_EVERY: Duration = Duration::from_secs(60);
+
+/// Leaf certificates kept. AWS has some 300 services; one region of each fits.
+pub const LEAVES_MAX: usize = 1_024;
+/// How long a leaf certificate is valid.
+pub const LEAF_DAYS: i64 = 30;
+/// How long before its end a leaf is minted anew.
+pub const LEAF_RENEW_DAYS: i64 = 7;
+/// How long the gateway's own CA is valid.
+pub const CA_DAYS: i64 = 3_650;
+
+/// Idle upstream connections kept for one host.
+pub const IDLE_UPSTREAM_PER_HOST_MAX: usize = 128;
+/// How long an idle upstream connection is kept: below the 20 s after which AWS's own ends close some of them it would
+/// save nothing, far above it most would be found closed.
+pub const IDLE_UPSTREAM_WAIT: Duration = Duration::from_secs(15);
+
+/// Messages that the ledger's writer takes in one batch: one write, one fdatasync.
+pub const BATCH_MAX: usize = 1_024;
+/// Bytes after which a batch is written even if more messages wait.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one journal frame: a record, and a payload with the largest capture.
+pub const FRAME_BYTES_MAX: usize = CAPTURE_BYTES_MAX + (4 << 20);
+/// Bytes of a journal segment after which a part is cut. A part is built in memory, so this bounds that memory.
+pub const SEGMENT_BYTES_MAX: u64 = 16 << 20;
+/// Segments that wait to become parts before the writer waits for them.
+pub const SEGMENTS_BEHIND_MAX: usize = 4;
+/// The wall clock may differ from the steady clock by this much before a `clock_step` record says so.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(1);
+
+/// How long closing a window waits for calls in flight before their outcome is written as unknown.
+pub const WINDOW_DRAIN_WAIT: Duration = Duration::from_secs(10);
+/// How long a stop waits for calls in flight.
+pub const STOP_DRAIN_WAIT: Duration = Duration::from_secs(10);
+/// How often expired sessions and windows are looked for. A call checks its own session's time itself.
+pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
+
+/// The longest session or window.
+pub const TIME_BOX_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// The longest reason or title, in bytes.
+pub const REASON_BYTES_MAX: usize = 1_024;
+/// The largest admin request.
+pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// How long the CLI waits for the gateway: longer than closing a window may drain.
+pub const ADMIN_WAIT: Duration = Duration::from_secs(60);

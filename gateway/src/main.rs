@@ -1,0 +1,7 @@
+//! The `sealgate` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealgate::cli::main()
+}

@@ -1,0 +1,381 @@
+//! Windows and sessions: opened, ended, looked up. Every act here is a record.
+//!
+//! Order of an act: what takes a right away takes effect in memory first, then in the store, then in the ledger; what
+//! gives a right is written first and takes effect last. [`token`] has the proxy credential, [`store`] the database.
+
+pub mod env;
+pub mod store;
+pub mod token;
+
+use crate::{
+    clock::{Clock, date_of, rfc3339},
+    ledger::{Draft, Ledger, LedgerError, journal::Standing},
+    limits::{REASON_BYTES_MAX, TIME_BOX_MAX},
+};
+use arc_swap::ArcSwapOption;
+use sealgate_policies::session::{PrincipalKind, Session, Status};
+use sealgate_schema::{
+    Text,
+    id::check_name,
+    record::{Fields, Kind},
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+use store::{Store, Window, WindowState};
+use token::TokenKey;
+
+/// Why an act was not done. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The caller's word is off.
+    #[error("{0}")]
+    Invalid(String),
+    /// No such window or session.
+    #[error("{0}")]
+    NotFound(String),
+    /// It can't be done as things stand.
+    #[error("{0}")]
+    Conflict(String),
+    /// The ledger can't be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The database can't be used.
+    #[error("the database can't be used: {0}")]
+    Store(#[from] sqlx::Error),
+}
+
+/// A session that is asked for.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The window.
+    pub window: String,
+    /// Who acts.
+    pub principal: String,
+    /// What the principal is.
+    pub kind: PrincipalKind,
+    /// For whom.
+    pub acting_for: Option<String>,
+    /// How long.
+    pub duration: jiff::SignedDuration,
+    /// Why.
+    pub reason: String,
+}
+
+/// All windows and sessions of this gateway.
+#[derive(Debug)]
+pub struct Sessions {
+    store: Store,
+    table: RwLock<Table>,
+    standing: ArcSwapOption<Text>,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    tokens: TokenKey,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    windows: BTreeMap<Text, Window>,
+    sessions: HashMap<Text, Arc<Session>>,
+}
+
+impl Sessions {
+    /// Loads the store and reconciles it with the ledgers that are open.
+    pub async fn load(
+        store: Store,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        tokens: TokenKey,
+        open_ledgers: &[Standing],
+        is_sealed: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, SessionError> {
+        let mut table = Table::default();
+        for mut window in store.windows().await? {
+            let in_journal = open_ledgers.iter().any(|standing| *standing.chain.ledger().window() == window.id);
+            if window.state != WindowState::Sealed && !in_journal {
+                if !is_sealed(&window.id) {
+                    let text = format!("window {} is open, but the journal does not know it: the journal was removed or is another home's", window.id);
+                    return Err(SessionError::Conflict(text));
+                }
+                // A crash came between the seal and the store.
+                window.state = WindowState::Sealed;
+                store.set_window_state(&window.id, WindowState::Sealed).await?;
+            }
+            table.windows.insert(window.id.clone(), window);
+        }
+        for standing in open_ledgers {
+            let id = standing.chain.ledger().window().clone();
+            if !table.windows.contains_key(&id) {
+                // A crash came between the ledger and the store.
+                let now = clock.now();
+                let window = Window { id: id.clone(), title: "(recovered)".into(), opened: now, closes: now, standing: false, state: WindowState::Open };
+                store.add_window(&window).await?;
+                table.windows.insert(id, window);
+            }
+        }
+        for session in store.sessions().await? {
+            table.sessions.insert(session.id.clone(), Arc::new(session));
+        }
+        Ok(Self { store, table: RwLock::new(table), standing: ArcSwapOption::empty(), ledger, clock, tokens })
+    }
+
+    /// The session of a proxy credential, whatever its state; `None` where the credential is not one.
+    pub fn authenticate(&self, session: &str, token: &str) -> Option<Arc<Session>> {
+        // The check comes first: a wrong token learns nothing about which sessions exist.
+        if !self.tokens.check(session, token) {
+            return None;
+        }
+        self.table().sessions.get(session).cloned()
+    }
+
+    /// The token of a session.
+    pub fn token(&self, session: &str) -> zeroize::Zeroizing<String> {
+        self.tokens.token(session)
+    }
+
+    /// A session by id.
+    pub fn session(&self, id: &str) -> Result<Arc<Session>, SessionError> {
+        let found = self.table().sessions.get(id).cloned();
+        found.ok_or_else(|| SessionError::NotFound(format!("there is no session {id}; see: sealgate session list")))
+    }
+
+    /// All sessions, oldest first.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let mut sessions: Vec<_> = self.table().sessions.values().cloned().collect();
+        sessions.sort_by(|a, b| (a.opened, &a.id).cmp(&(b.opened, &b.id)));
+        sessions
+    }
+
+    /// All windows, oldest first.
+    pub fn windows(&self) -> Vec<Window> {
+        let mut windows: Vec<_> = self.table().windows.values().cloned().collect();
+        windows.sort_by(|a, b| (a.opened, &a.id).cmp(&(b.opened, &b.id)));
+        windows
+    }
+
+    /// The standing window of the day, for calls without a session. `None` only before the first housekeeping.
+    pub fn standing_window(&self) -> Option<Arc<Text>> {
+        self.standing.load_full()
+    }
+
+    /// Opens a change window.
+    pub async fn open_window(&self, id: &str, title: &str, duration: jiff::SignedDuration, actor: &str) -> Result<Window, SessionError> {
+        check_name("window", id).map_err(|error| SessionError::Invalid(error.to_string()))?;
+        check_text("title", title)?;
+        if id.starts_with("day-") {
+            return Err(SessionError::Invalid("names that start with day- are the gateway's own; choose another".to_owned()));
+        }
+        let opened = self.clock.now();
+        let closes = opened.saturating_add(time_box(duration)?);
+        let window = Window { id: id.to_owned().into(), title: title.to_owned().into(), opened, closes, standing: false, state: WindowState::Open };
+        self.add_window(window, actor).await
+    }
+
+    async fn add_window(&self, window: Window, actor: &str) -> Result<Window, SessionError> {
+        let detail = json!({ "title": window.title.as_str(), "closes": rfc3339(window.closes), "by": actor });
+        self.ledger.open_window(window.id.clone(), detail.to_string().into()).await?;
+        self.store.add_window(&window).await?;
+        self.table_mut().windows.insert(window.id.clone(), window.clone());
+        Ok(window)
+    }
+
+    /// Closes a window: ends its sessions, waits for its calls, seals it.
+    pub async fn close_window(&self, id: &str, actor: &str) -> Result<(), SessionError> {
+        let ended = self.begin_close(id)?;
+        self.store.set_window_state(id, WindowState::Closing).await?;
+        for session in ended {
+            self.store.end_session(&session.id, Status::Closed).await?;
+            self.record_end(&session, Kind::SessionClose, actor, "the window was closed").await?;
+        }
+        self.ledger.close_window(id.to_owned().into(), json!({ "by": actor })).await?;
+        self.store.set_window_state(id, WindowState::Sealed).await?;
+        self.set_state(id, WindowState::Sealed);
+        Ok(())
+    }
+
+    /// Marks the window and ends its sessions, so that no new call of it is permitted from here on.
+    fn begin_close(&self, id: &str) -> Result<Vec<Arc<Session>>, SessionError> {
+        let mut table = self.table_mut();
+        let Table { windows, sessions } = &mut *table;
+        let missing = || SessionError::NotFound(format!("there is no window {id}; see: sealgate window list"));
+        let window = windows.get_mut(id).ok_or_else(missing)?;
+        if window.state != WindowState::Open {
+            return Err(SessionError::Conflict(format!("window {id} is {} already", window.state.as_str())));
+        }
+        window.state = WindowState::Closing;
+        let now = self.clock.now();
+        let of_window = sessions.values().filter(|session| session.window == *id);
+        Ok(of_window.filter(|session| session.status(now) == Status::Open && session.end(Status::Closed)).cloned().collect())
+    }
+
+    fn set_state(&self, id: &str, state: WindowState) {
+        if let Some(window) = self.table_mut().windows.get_mut(id) {
+            window.state = state;
+        }
+    }
+
+    /// Opens a session.
+    pub async fn open_session(&self, grant: Grant, actor: &str) -> Result<Arc<Session>, SessionError> {
+        check_text("reason", &grant.reason)?;
+        for (what, name) in [("principal", Some(&grant.principal)), ("acting-for", grant.acting_for.as_ref())] {
+            name.map_or(Ok(()), |name| check_principal(what, name))?;
+        }
+        if grant.kind == PrincipalKind::Human && grant.acting_for.is_some() {
+            return Err(SessionError::Invalid("a human acts for nobody: leave out --for-human, or use --kind agent or workload".to_owned()));
+        }
+        let now = self.clock.now();
+        let window_closes = self.open_window_closes(&grant.window, now)?;
+        let expires = now.saturating_add(time_box(grant.duration)?).min(window_closes);
+        let session = Arc::new(Session::open(
+            token::new_session_id().into(),
+            grant.window.into(),
+            grant.principal.into(),
+            grant.kind,
+            grant.acting_for.map(Text::from),
+            grant.reason.into(),
+            now,
+            expires,
+        ));
+        let detail = json!({ "reason": session.reason.as_str(), "expires": rfc3339(expires), "by": actor });
+        self.record(&session, Kind::SessionOpen, detail).await?;
+        self.store.add_session(&session).await?;
+        self.table_mut().sessions.insert(session.id.clone(), session.clone());
+        Ok(session)
+    }
+
+    fn open_window_closes(&self, id: &str, now: i64) -> Result<i64, SessionError> {
+        let table = self.table();
+        match table.windows.get(id) {
+            None => Err(SessionError::NotFound(format!("there is no window {id}; open it: sealgate window open {id} --title \"...\" --for 4h"))),
+            Some(window) if window.state != WindowState::Open || window.closes <= now => {
+                Err(SessionError::Conflict(format!("window {id} is over; open another: sealgate window open NAME --title \"...\" --for 4h")))
+            }
+            Some(window) => Ok(window.closes),
+        }
+    }
+
+    /// Ends a session: `Closed` by its owner, `Revoked` by somebody else.
+    pub async fn end_session(&self, id: &str, how: Status, actor: &str, why: &str) -> Result<(), SessionError> {
+        let session = self.session(id)?;
+        let status = session.status(self.clock.now());
+        if status != Status::Open || !session.end(how) {
+            return Err(SessionError::Conflict(format!("session {id} is {status} already")));
+        }
+        self.store.end_session(id, how).await?;
+        let kind = if how == Status::Revoked { Kind::SessionRevoke } else { Kind::SessionClose };
+        self.record_end(&session, kind, actor, why).await
+    }
+
+    async fn record_end(&self, session: &Session, kind: Kind, actor: &str, why: &str) -> Result<(), SessionError> {
+        self.record(session, kind, json!({ "by": actor, "why": why })).await
+    }
+
+    async fn record(&self, session: &Session, kind: Kind, detail: serde_json::Value) -> Result<(), SessionError> {
+        let mut fields = Fields::new(kind);
+        describe(session, &mut fields);
+        fields.detail = Some(detail.to_string().into());
+        self.ledger.record(session.window.clone(), Draft::new(fields)).await?;
+        Ok(())
+    }
+
+    /// What time has brought: sessions expired, windows over, a new day. Called at the start and then every moment.
+    pub async fn housekeep(&self) -> Result<(), SessionError> {
+        let now = self.clock.now();
+        self.standing_of(&date_of(now)).await?;
+        let expired: Vec<_> = {
+            let table = self.table();
+            let over = |session: &&Arc<Session>| session.expires <= now && session.end(Status::Expired);
+            table.sessions.values().filter(over).cloned().collect()
+        };
+        for session in expired {
+            self.store.end_session(&session.id, Status::Expired).await?;
+            self.record(&session, Kind::SessionExpire, json!({ "expired": rfc3339(session.expires) })).await?;
+        }
+        let over: Vec<_> = {
+            let table = self.table();
+            let over = |window: &&Window| window.state == WindowState::Open && window.closes <= now;
+            table.windows.values().filter(over).map(|window| window.id.clone()).collect()
+        };
+        for id in over {
+            self.close_window(&id, "sealgate: its time was over").await?;
+        }
+        Ok(())
+    }
+
+    /// Finishes what a stop interrupted: windows that were closing.
+    pub async fn resume_closing(&self) -> Result<(), SessionError> {
+        let closing = self.windows().into_iter().filter(|window| window.state == WindowState::Closing);
+        for window in closing.collect::<Vec<_>>() {
+            self.set_state(&window.id, WindowState::Open);
+            self.close_window(&window.id, "sealgate: after a restart").await?;
+        }
+        Ok(())
+    }
+
+    /// Opens the day's window where it is not open yet. The one of the day before closes by its own time.
+    async fn standing_of(&self, date: &str) -> Result<(), SessionError> {
+        const DAY: i64 = 24 * 3600 * 1_000_000;
+        let id: Text = format!("day-{date}").into();
+        if self.standing.load().as_deref() == Some(&id) {
+            return Ok(());
+        }
+        let known = self.table().windows.contains_key(&id);
+        if !known {
+            let opened = self.clock.now();
+            let closes = opened.saturating_sub(opened.rem_euclid(DAY)).saturating_add(DAY);
+            let window = Window { id: id.clone(), title: "calls without a session".into(), opened, closes, standing: true, state: WindowState::Open };
+            self.add_window(window, "sealgate").await?;
+        }
+        self.standing.store(Some(Arc::new(id)));
+        Ok(())
+    }
+
+    /// Closes the database.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    // A panic while a lock is held can't leave the maps half-changed: each change is one insert or one assignment.
+    fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fills in who acts.
+pub fn describe(session: &Session, fields: &mut Fields) {
+    fields.session = Some(session.id.clone());
+    fields.principal = Some(session.principal.clone());
+    fields.principal_kind = Some(session.principal_kind.as_str().into());
+    fields.acting_for = session.acting_for.clone();
+}
+
+/// A duration in microseconds, within what a time box may be.
+fn time_box(duration: jiff::SignedDuration) -> Result<i64, SessionError> {
+    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    if micros <= 0 || micros > TIME_BOX_MAX.as_micros() as i64 {
+        let days = TIME_BOX_MAX.as_secs() / 86_400;
+        return Err(SessionError::Invalid(format!("a time box is longer than nothing and at most {days} days, for example 1h or 90m")));
+    }
+    Ok(micros)
+}
+
+fn check_text(what: &str, text: &str) -> Result<(), SessionError> {
+    if text.trim().is_empty() || text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(SessionError::Invalid(format!("the {what} is a line of 1 to {REASON_BYTES_MAX} bytes; this one is not")));
+    }
+    Ok(())
+}
+
+fn check_principal(what: &str, name: &str) -> Result<(), SessionError> {
+    let plain = |c: char| !c.is_control() && !c.is_whitespace();
+    if name.is_empty() || name.len() > 256 || !name.chars().all(plain) {
+        return Err(SessionError::Invalid(format!("{what} {name:?} is not a name: 1 to 256 bytes without blanks")));
+    }
+    Ok(())
+}

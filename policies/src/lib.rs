@@ -1,0 +1,26 @@
+//! What may happen through Sealgate, and what is remembered of it. No IO, no clock: facts in, decisions out.
+//!
+//! | question | home |
+//! |---|---|
+//! | may this call leave? | [`permit`] |
+//! | is this session live? | [`session`] |
+//! | is this host a cloud API? | [`hosts`] |
+//! | what is this call? | [`naming`] |
+//! | what must never be written down? | [`redact`] |
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::allow_attributes_without_reason,
+        clippy::allow_attributes
+    )
+)]
+
+pub mod hosts;
+pub mod naming;
+pub mod permit;
+pub mod redact;
+pub mod session;

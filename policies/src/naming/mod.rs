@@ -1,0 +1,2 @@
+//! What a call is, in the provider's own words.
+pub mod aws;

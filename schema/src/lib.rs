@@ -1,0 +1,55 @@
+//! The words and the evidence format of Sealgate. No IO, no clock: bytes in, bytes or verdicts out.
+//!
+//! The normative text is `schema/FORMAT.md`; two more implementations stand beside it (`schema/verify.py`, and the
+//! views of `schema/views.sql`). An auditor's build needs this crate alone.
+//!
+//! # Words, one each
+//!
+//! | word | meaning | home |
+//! |---|---|---|
+//! | **principal** | who acts: a human, a workload or an agent | [`record`] |
+//! | **session** | a time-boxed grant to one principal within one window | [`record`] |
+//! | **change window** | a named interval, the unit of sealing | [`id`] |
+//! | **call** | one request and its outcome | [`record`] |
+//! | **record** | one row of evidence | [`record`] |
+//! | **payload** | the restricted half of a record: headers, bodies | [`payload`] |
+//! | **ledger** | the ordered records of one window on one gateway | [`chain`] |
+//! | **part** | a Parquet file with a contiguous run of records | [`mod@parquet`], [`columns`] |
+//! | **seal** | the signed statement that closes a ledger | [`seal`], [`note`] |
+//! | **level** | what a verifier has checked, L0 to L5 | [`verify`] |
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::allow_attributes_without_reason,
+        clippy::allow_attributes
+    )
+)]
+
+pub mod canonical;
+pub mod chain;
+pub mod columns;
+pub mod hash;
+pub mod id;
+pub mod merkle;
+pub mod note;
+pub mod parquet;
+pub mod payload;
+pub mod record;
+#[cfg(test)]
+mod samples;
+pub mod seal;
+pub mod text;
+#[cfg(test)]
+mod vectors;
+pub mod verify;
+
+pub use chain::Chain;
+pub use hash::Hash;
+pub use id::LedgerId;
+pub use payload::Payload;
+pub use record::Record;
+pub use text::Text;
