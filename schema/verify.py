@@ -124,7 +124,7 @@ def pairs(name, first, second, width=None, nullable=False):
 
 
 RECORDS = [
-    text("gateway", False), text("window", False), number("seq", False),
+    text("gateway", False), text("change_window", False), number("seq", False),
     Column("time", pa.timestamp("us", tz="UTC"), MICROS, False), text("kind", False), number("call"),
     text("session"), text("principal"), text("principal_kind"), text("acting_for"), text("attribution"),
     text("credential"), texts("credential_chain"), text("client_addr"), text("user_agent"), text("provider"),
@@ -135,13 +135,13 @@ RECORDS = [
     binary("hash", 32, False),
 ]  # fmt: skip
 PAYLOADS = [
-    text("gateway", False), text("window", False), number("seq", False), binary("row_salt", 16),
+    text("gateway", False), text("change_window", False), number("seq", False), binary("row_salt", 16),
     pairs("salts", "field", "salt", 32), text("query"), pairs("headers", "name", "value", nullable=True),
     Column("body", pa.binary(), BINARY), number("body_bytes"), binary("body_sha256", 32), text("body_capture"),
     text("parameters"), text("proof"), pairs("erased", "field", "commitment", 32),
 ]  # fmt: skip
 TABLES = {"records": RECORDS, "payloads": PAYLOADS}
-PREIMAGE = [column.name for column in RECORDS if column.name not in ("gateway", "window", "hash")]
+PREIMAGE = [column.name for column in RECORDS if column.name not in ("gateway", "change_window", "hash")]
 FIELDS = ["query", "headers", "body", "body_bytes", "body_sha256", "body_capture", "parameters", "proof"]
 CAPTURES = {"full", "truncated", "redacted", "omitted", "streamed"}
 ZSTD, ENCODINGS = 6, {0, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -813,7 +813,7 @@ class Ledger:
         if seq != self.due:
             self.find_record(seq, f"it stands where record {self.due} belongs")
             return seq
-        if (row["gateway"], row["window"]) != (self.gateway, self.window):
+        if (row["gateway"], row["change_window"]) != (self.gateway, self.window):
             self.find_record(seq, "its gateway or window column names another ledger")
         if self.head is not None and not self.fits(row):
             after = f"does not follow record {seq - 1}" if seq else "is not the first of this ledger"
@@ -864,7 +864,7 @@ class Ledger:
         last = -1
         for _, row in rows:
             seq = row["seq"]
-            if seq <= last or (row["gateway"], row["window"]) != (self.gateway, self.window):
+            if seq <= last or (row["gateway"], row["change_window"]) != (self.gateway, self.window):
                 self.find_record(seq, "its payload row is out of order or names another ledger")
             last = seq
             expected, fault = commitments.pop(seq, None), payload_fault(row)

@@ -10,7 +10,7 @@
 -- 2. .read schema/views.sql
 --
 -- The views read the variables at each query: set them again to look at other files. In a new session set them first.
--- Columns and units: schema/FORMAT.md §3 and §4. A record's name is (gateway, "window", seq); `window` is a keyword, so quote it.
+-- Columns and units: schema/FORMAT.md §3 and §4. A record's name is (gateway, change_window, seq); `window` would be a keyword of SQL.
 
 -- One row a record.
 CREATE OR REPLACE VIEW records AS
@@ -23,7 +23,7 @@ SELECT *, coalesce(try(decode(body)), body::VARCHAR) AS body_text
 FROM query(
     CASE WHEN coalesce(len(getvariable('payload_files')), 0) > 0
     THEN 'SELECT * FROM read_parquet(getvariable(''payload_files''), hive_partitioning = false, union_by_name = false)'
-    ELSE 'SELECT NULL::VARCHAR AS gateway, NULL::VARCHAR AS "window", NULL::UBIGINT AS seq, NULL::BLOB AS row_salt,
+    ELSE 'SELECT NULL::VARCHAR AS gateway, NULL::VARCHAR AS change_window, NULL::UBIGINT AS seq, NULL::BLOB AS row_salt,
               NULL::STRUCT(field VARCHAR, salt BLOB)[] AS salts, NULL::VARCHAR AS query,
               NULL::STRUCT("name" VARCHAR, "value" VARCHAR)[] AS headers, NULL::BLOB AS body, NULL::UBIGINT AS body_bytes,
               NULL::BLOB AS body_sha256, NULL::VARCHAR AS body_capture, NULL::VARCHAR AS parameters, NULL::VARCHAR AS proof,
@@ -37,12 +37,12 @@ WITH outcomes AS (
     SELECT * FROM records WHERE kind IN ('outcome', 'outcome_unknown')
 ), bodies AS (
     -- The body of a request that was still streaming at its intent.
-    SELECT DISTINCT ON (gateway, "window", call) gateway, "window", call, seq, request_bytes
+    SELECT DISTINCT ON (gateway, change_window, call) gateway, change_window, call, seq, request_bytes
     FROM records WHERE kind = 'request_body'
-    ORDER BY gateway, "window", call, seq DESC
+    ORDER BY gateway, change_window, call, seq DESC
 )
 SELECT
-    i.gateway, i."window", i.seq AS call, i.time AS started, o.time AS ended,
+    i.gateway, i.change_window, i.seq AS call, i.time AS started, o.time AS ended,
     i.session, i.principal, i.principal_kind, i.acting_for, i.attribution, i.credential, i.credential_chain,
     i.client_addr, i.user_agent,
     i.provider, coalesce(i.account, o.account) AS account, i.region, i.service, i.operation, i.access, i.resources,
@@ -61,19 +61,19 @@ SELECT
     op.body_capture AS response_body_capture,
     i.hash AS intent_hash, o.seq AS outcome_seq, o.hash AS outcome_hash
 FROM records i
-LEFT JOIN outcomes o ON o.gateway = i.gateway AND o."window" = i."window" AND o.call = i.seq
-LEFT JOIN bodies b ON b.gateway = i.gateway AND b."window" = i."window" AND b.call = i.seq
+LEFT JOIN outcomes o ON o.gateway = i.gateway AND o.change_window = i.change_window AND o.call = i.seq
+LEFT JOIN bodies b ON b.gateway = i.gateway AND b.change_window = i.change_window AND b.call = i.seq
 LEFT JOIN (SELECT *, coalesce(body_capture = 'streamed', false) AS streamed FROM payloads) ip
-       ON ip.gateway = i.gateway AND ip."window" = i."window" AND ip.seq = i.seq
-LEFT JOIN payloads bp ON bp.gateway = b.gateway AND bp."window" = b."window" AND bp.seq = b.seq
-LEFT JOIN payloads op ON op.gateway = o.gateway AND op."window" = o."window" AND op.seq = o.seq
+       ON ip.gateway = i.gateway AND ip.change_window = i.change_window AND ip.seq = i.seq
+LEFT JOIN payloads bp ON bp.gateway = b.gateway AND bp.change_window = b.change_window AND bp.seq = b.seq
+LEFT JOIN payloads op ON op.gateway = o.gateway AND op.change_window = o.change_window AND op.seq = o.seq
 WHERE i.kind = 'intent';
 
 -- One line an event, over all windows, in time order. A call is one line, at its start; `result` is how it ended.
 -- Times of different gateways come from different clocks: within one ledger the order of (time, seq) is by seq.
 CREATE OR REPLACE VIEW timeline AS
 WITH events AS (
-    SELECT r.time, r.gateway, r."window", r.seq, r.session, r.principal,
+    SELECT r.time, r.gateway, r.change_window, r.seq, r.session, r.principal,
         CASE WHEN r.kind IN ('intent', 'refusal')
              THEN coalesce(r.service || ':' || r.operation, r.service || ':?', r.method || ' ' || r.path, r.method, r.kind)
              ELSE r.kind END AS what,
@@ -85,9 +85,9 @@ WITH events AS (
              ELSE concat_ws(' ', o.status, o.error_code, (o.duration_us // 1000) || ' ms') END AS result
     FROM records r
     LEFT JOIN records o
-      ON r.kind = 'intent' AND o.gateway = r.gateway AND o."window" = r."window" AND o.call = r.seq
+      ON r.kind = 'intent' AND o.gateway = r.gateway AND o.change_window = r.change_window AND o.call = r.seq
          AND o.kind IN ('outcome', 'outcome_unknown')
     WHERE r.kind NOT IN ('outcome', 'outcome_unknown', 'request_body')
 )
-SELECT time, "window", session, principal, what, access, host, result, gateway, seq
-FROM events ORDER BY time, gateway, "window", seq;
+SELECT time, change_window, session, principal, what, access, host, result, gateway, seq
+FROM events ORDER BY time, gateway, change_window, seq;

@@ -23,7 +23,7 @@ use std::sync::{Arc, LazyLock};
 /// A record with its hash as a file holds them; nothing says yet that they fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordRow {
-    /// `gateway` and `window` columns.
+    /// `gateway` and `change_window` columns.
     pub ledger: (Text, Text),
     /// The record.
     pub record: Record,
@@ -34,7 +34,7 @@ pub struct RecordRow {
 /// A payload with its place as a file holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PayloadRow {
-    /// `gateway` and `window` columns.
+    /// `gateway` and `change_window` columns.
     pub ledger: (Text, Text),
     /// The record it belongs to.
     pub seq: u64,
@@ -66,7 +66,7 @@ enum Cell {
 
 const RECORD_COLUMNS: [(&str, Cell, bool); 36] = [
     ("gateway", Cell::Text, false),
-    ("window", Cell::Text, false),
+    ("change_window", Cell::Text, false),
     ("seq", Cell::Number, false),
     ("time", Cell::Time, false),
     ("kind", Cell::Text, false),
@@ -105,7 +105,7 @@ const RECORD_COLUMNS: [(&str, Cell, bool); 36] = [
 
 const PAYLOAD_COLUMNS: [(&str, Cell, bool); 14] = [
     ("gateway", Cell::Text, false),
-    ("window", Cell::Text, false),
+    ("change_window", Cell::Text, false),
     ("seq", Cell::Number, false),
     ("row_salt", Cell::Fixed(16), true),
     ("salts", Cell::Hashes { name: "field", hash: "salt" }, false),

@@ -1,1 +1,12 @@
-//! x
+//! One harness for the whole suite: the gateway in process ([`gateway`]), an upstream that keeps the truth ([`upstream`]),
+//! a client that speaks through CONNECT ([`client`]), a disk that fails on command ([`faults`]), verification of everything
+//! that was written ([`mod@check`]), and the real programs ([`programs`]).
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a harness that can't be set up fails its test")]
+
+pub mod check;
+pub mod client;
+pub mod faults;
+pub mod gateway;
+pub mod programs;
+pub mod upstream;

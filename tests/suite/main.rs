@@ -1,1 +1,13 @@
-//! x
+//! The suite: each file is one promise. The harness is `sealgate_tests`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod bodies;
+mod cli;
+mod clients;
+mod crash;
+mod journey;
+mod refuse;
+mod secrets;
+mod tamper;
+mod upstreams;

@@ -55,7 +55,8 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     let start = tempfile::Builder::new().prefix("sealgate-query-").suffix(".sql").tempfile()?;
     fs::write(start.path(), prelude(&files))?;
     let mut command = Command::new(&args.duckdb);
-    command.arg("-init").arg(start.path());
+    // `.read` and not `-init`, which would tell on every run that it loads a file.
+    command.arg("-cmd").arg(format!(".read '{}'", start.path().display()));
     if args.format != "table" {
         command.arg(format!("-{}", args.format));
     }

@@ -1,12 +1,57 @@
 //! Masking header fields.
 
 use super::{Body, MASK, form, names};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use sealgate_schema::{Text, payload::Header};
 
 /// Header fields in order, with credentials masked.
 pub fn headers(headers: &HeaderMap) -> Vec<Header> {
-    headers.iter().map(|(name, value)| (known(name), masked(name, value))).collect()
+    headers.iter().map(|(name, value)| field(name.as_str(), value)).collect()
+}
+
+fn field(name: &str, value: &HeaderValue) -> Header {
+    let known = KNOWN.binary_search_by_key(&name, |(known, _)| *known).ok().and_then(|place| KNOWN.get(place));
+    let (name, rule) = match known {
+        Some((known, rule)) => (Text::Static(known), *rule),
+        None => (Text::Shared(name.into()), rule(name)),
+    };
+    let bytes = value.as_bytes();
+    let value = match rule {
+        Rule::Authorization => authorization(bytes),
+        Rule::Secret => Text::Static(MASK),
+        _ if value.is_sensitive() => Text::Static(MASK),
+        Rule::Address => latin(&address(bytes)),
+        Rule::Form => latin(&parameters(bytes)),
+        Rule::Open => latin(bytes),
+    };
+    (name, value)
+}
+
+/// How the value of a field is written down.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// As it is.
+    Open,
+    /// Not at all.
+    Secret,
+    /// Without what proves who is calling.
+    Authorization,
+    /// As a URL, with its parameters masked.
+    Address,
+    /// As a form, masked.
+    Form,
+}
+
+/// The rule for a name that is in no table: it says itself what it carries.
+fn rule(name: &str) -> Rule {
+    let paging = || PAGING.iter().any(|end| name.ends_with(end));
+    if name.ends_with("authorization") {
+        Rule::Authorization
+    } else if names::is_secret(name.as_bytes()) || (name.ends_with("token") && !paging()) {
+        Rule::Secret
+    } else {
+        Rule::Open
+    }
 }
 
 /// Masks the digests of a body among fields that were masked already. For a body that was masked or left out: the digest
@@ -22,54 +67,25 @@ pub fn mask_digests(headers: &mut [Header]) {
     }
 }
 
-fn masked(name: &HeaderName, value: &HeaderValue) -> Text {
-    let bytes = value.as_bytes();
-    match name.as_str() {
-        "proxy-authorization" => Text::Static(MASK),
-        name if name.ends_with("authorization") => authorization(bytes),
-        "location" | "content-location" | "referer" => latin(&address(bytes)),
-        "x-amz-tagging" => latin(&parameters(bytes)),
-        name if value.is_sensitive() || is_secret(name) => Text::Static(MASK),
-        _ => latin(bytes),
-    }
-}
-
-fn is_secret(name: &str) -> bool {
-    // Most names have no such letters, and are done here.
-    let marked = ["token", "key", "cookie", "secret", "passw", "signature", "mfa", "oidc"].iter().any(|mark| name.contains(mark));
-    let paging = || PAGING.iter().any(|end| name.ends_with(end));
-    marked
-        && (SECRET.contains(&name)
-            || name.contains("customer-key")
-            || names::is_secret(name.as_bytes())
-            || (["token", "signature"].iter().any(|end| name.ends_with(end)) && !paging()))
-}
-
 /// `AWS4-…` keeps whose it is and what it covers; any other scheme keeps its name.
 fn authorization(value: &[u8]) -> Text {
-    let scheme = value.split(|b| *b == b' ').next().unwrap_or_default();
-    if scheme.len() == value.len() {
-        return Text::Static(MASK);
+    let text = std::str::from_utf8(value).unwrap_or("");
+    let Some((scheme, rest)) = text.split_once(' ') else { return Text::Static(MASK) };
+    if !scheme.starts_with("AWS4-") {
+        return format!("{scheme} {MASK}").into();
     }
-    let mut kept = String::with_capacity(value.len());
-    kept.extend(scheme.iter().map(|b| char::from(*b)));
-    if !scheme.starts_with(b"AWS4-") {
-        kept.extend([" ", MASK]);
-        return kept.into();
-    }
-    let parts = value.get(scheme.len()..).unwrap_or_default().split(|b| *b == b',');
-    for (index, part) in parts.enumerate() {
-        let part = part.trim_ascii();
-        let shown = [b"Credential=".as_slice(), b"SignedHeaders="].iter().any(|name| part.starts_with(name));
+    let mut kept = String::with_capacity(text.len());
+    kept.push_str(scheme);
+    for (index, part) in rest.split(',').map(str::trim).enumerate() {
         kept.push_str(if index == 0 { " " } else { ", " });
-        match part.iter().position(|b| *b == b'=') {
-            _ if shown => kept.extend(part.iter().map(|b| char::from(*b))),
-            Some(equals) => {
-                kept.extend(part.iter().take(equals + 1).map(|b| char::from(*b)));
-                kept.push_str(MASK);
-            }
-            None => kept.push_str(MASK),
+        if part.starts_with("Credential=") || part.starts_with("SignedHeaders=") {
+            kept.push_str(part);
+            continue;
         }
+        if let Some((name, _)) = part.split_once('=') {
+            kept.extend([name, "="]);
+        }
+        kept.push_str(MASK);
     }
     kept.into()
 }
@@ -96,72 +112,65 @@ fn latin(bytes: &[u8]) -> Text {
     }
 }
 
-/// The name without an allocation where it is one that every call has.
-fn known(name: &HeaderName) -> Text {
-    let name = name.as_str();
-    COMMON
-        .binary_search(&name)
-        .ok()
-        .and_then(|place| COMMON.get(place))
-        .map_or_else(|| Text::Shared(name.into()), |name| Text::Static(name))
-}
-
-/// Masked whole. Names that end in `token` or in a secret's name need not be here.
-const SECRET: &[&str] = &[
-    "cookie",
-    "cookie2",
-    "set-cookie",
-    "set-cookie2",
-    "x-amz-mfa", // device and its code of the minute
-    "x-amz-sso_bearer_token",
-    "x-amzn-oidc-data",
-    "x-amzn-oidc-identity",
-];
-
 /// Tokens that open nothing.
 const PAGING: &[&str] = &["next-token", "client-token", "continuation-token", "request-token", "idempotency-token"];
 
 const DIGESTS: &[&str] = &["x-amz-content-sha256", "content-md5", "digest", "content-digest", "repr-digest", "etag"];
 
-/// Names that most calls have, sorted.
-const COMMON: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "amz-sdk-invocation-id",
-    "amz-sdk-request",
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "etag",
-    "expect",
-    "host",
-    "last-modified",
-    "server",
-    "smithy-protocol",
-    "transfer-encoding",
-    "user-agent",
-    "vary",
-    "x-amz-checksum-crc32",
-    "x-amz-content-sha256",
-    "x-amz-crc32",
-    "x-amz-date",
-    "x-amz-id-2",
-    "x-amz-request-id",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-security-token",
-    "x-amz-target",
-    "x-amz-user-agent",
-    "x-amzn-requestid",
-    "x-amzn-trace-id",
+/// Fields that have a rule of their own, and those that most calls have (which then cost no allocation). Sorted.
+const KNOWN: &[(&str, Rule)] = &[
+    ("accept", Rule::Open),
+    ("accept-encoding", Rule::Open),
+    ("amz-sdk-invocation-id", Rule::Open),
+    ("amz-sdk-request", Rule::Open),
+    ("authorization", Rule::Authorization),
+    ("cache-control", Rule::Open),
+    ("connection", Rule::Open),
+    ("content-encoding", Rule::Open),
+    ("content-length", Rule::Open),
+    ("content-location", Rule::Address),
+    ("content-type", Rule::Open),
+    ("cookie", Rule::Secret),
+    ("cookie2", Rule::Secret),
+    ("date", Rule::Open),
+    ("etag", Rule::Open),
+    ("expect", Rule::Open),
+    ("host", Rule::Open),
+    ("last-modified", Rule::Open),
+    ("location", Rule::Address),
+    ("proxy-authorization", Rule::Secret),
+    ("referer", Rule::Address),
+    ("server", Rule::Open),
+    ("set-cookie", Rule::Secret),
+    ("set-cookie2", Rule::Secret),
+    ("smithy-protocol", Rule::Open),
+    ("transfer-encoding", Rule::Open),
+    ("user-agent", Rule::Open),
+    ("vary", Rule::Open),
+    ("x-amz-checksum-crc32", Rule::Open),
+    ("x-amz-content-sha256", Rule::Open),
+    ("x-amz-crc32", Rule::Open),
+    ("x-amz-date", Rule::Open),
+    ("x-amz-id-2", Rule::Open),
+    ("x-amz-mfa", Rule::Secret), // a device and its code of the minute
+    ("x-amz-request-id", Rule::Open),
+    ("x-amz-sdk-checksum-algorithm", Rule::Open),
+    ("x-amz-security-token", Rule::Secret),
+    ("x-amz-sso_bearer_token", Rule::Secret),
+    ("x-amz-tagging", Rule::Form),
+    ("x-amz-target", Rule::Open),
+    ("x-amz-trailer-signature", Rule::Secret),
+    ("x-amz-user-agent", Rule::Open),
+    ("x-amzn-oidc-data", Rule::Secret),
+    ("x-amzn-oidc-identity", Rule::Secret),
+    ("x-amzn-requestid", Rule::Open),
+    ("x-amzn-trace-id", Rule::Open),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn one(name: &'static str, value: &str) -> String {
         let mut map = HeaderMap::new();
@@ -192,7 +201,7 @@ mod tests {
             "cookie",
             "set-cookie",
             "proxy-authorization",
-            "x-amz-sso_bearer_token",
+            "x-amz-trailer-signature",
             "x-api-key",
             "x-amz-server-side-encryption-customer-key",
             "x-amz-server-side-encryption-customer-key-md5",
@@ -247,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_common_names_are_sorted() {
-        assert!(COMMON.is_sorted());
+    fn the_known_names_are_sorted() {
+        assert!(KNOWN.is_sorted_by_key(|(name, _)| *name));
     }
 }

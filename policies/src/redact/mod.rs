@@ -9,6 +9,7 @@ mod form;
 mod header;
 mod json;
 mod names;
+mod stems;
 mod xml;
 
 pub use header::{headers, mask_digests};

@@ -1,16 +1,18 @@
-//! Which names name secrets, and how they are found in a body in one pass.
-//!
-//! A stem is a short string that every secret's name holds. Stems are looked for in one pass over the body; only where
-//! one is found is the word around it looked up. Nothing here masks.
+//! Which names name secrets, and which texts give one. Nothing here masks.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use std::sync::LazyLock;
+use super::stems::{self, Kind, Stem};
 
 /// Whether `name` names a secret: `SecretAccessKey`, `master-user-password`, `DB_PASSWORD`.
 pub(super) fn is_secret(name: &[u8]) -> bool {
+    // Most names have no stem, and are done here.
+    stems::find(name).next().is_some() && is_listed(name)
+}
+
+fn is_listed(name: &[u8]) -> bool {
     let mut buffer = [0; NAME_MAX];
     let plain = plain(name, &mut buffer);
-    let named = EXACT.contains(&plain) || SUFFIXES.iter().any(|suffix| plain.ends_with(suffix));
+    let ends_with = |suffix: &&[u8]| suffix.last() == plain.last() && plain.ends_with(suffix);
+    let named = EXACT.contains(&plain) || SUFFIXES.iter().any(ends_with);
     (named && !INNOCENT.contains(&plain)) || is_secret_variable(name)
 }
 
@@ -23,7 +25,7 @@ pub(super) fn names_secret(value: &[u8]) -> bool {
 /// Whether anything in the body may be a secret. False means that there is nothing to mask.
 pub(super) fn suspicious(body: &[u8]) -> bool {
     finds(body).any(|find| match find {
-        Find::Word { word, .. } => is_secret(word),
+        Find::Word { word, .. } => is_listed(word),
         Find::SecureString | Find::EscapedLetter | Find::Decisive => true,
     })
 }
@@ -31,13 +33,13 @@ pub(super) fn suspicious(body: &[u8]) -> bool {
 /// Whether bytes of no known syntax hold the name of a secret. Asks for no word boundary: in CBOR the byte after a name
 /// may be a letter.
 pub(super) fn names_secret_anywhere(body: &[u8]) -> bool {
-    STEMS.find_iter(body).any(|found| {
-        let start = found.start().saturating_sub(NAME_MAX);
-        let around = body.get(start..(found.end() + NAME_MAX).min(body.len())).unwrap_or_default();
+    stems::find(body).any(|found| {
+        let start = found.start.saturating_sub(NAME_MAX);
+        let around = body.get(start..(found.end + NAME_MAX).min(body.len())).unwrap_or_default();
         let mut buffer = [0; 3 * NAME_MAX];
         let plain = plain(around, &mut buffer);
         let holds = |name: &&[u8]| plain.windows(name.len()).any(|window| window == *name);
-        decisive(body, found.start(), found.pattern().as_usize()) || SUFFIXES.iter().any(holds)
+        is_decisive(body, &found) || SUFFIXES.iter().any(holds)
     })
 }
 
@@ -49,7 +51,7 @@ pub(super) fn gives_secret(value: &[u8]) -> bool {
         Find::SecureString | Find::EscapedLetter => false,
         Find::Word { word, after } => {
             let flag = word.starts_with(b"-") && after.starts_with(b" ");
-            (flag || is_assigned(after)) && (is_secret(word) || ASSIGNED.contains(&plain(word, &mut [0; NAME_MAX])))
+            (flag || is_assigned(after)) && (is_listed(word) || ASSIGNED.contains(&plain(word, &mut [0; NAME_MAX])))
         }
     })
 }
@@ -66,43 +68,39 @@ enum Find<'a> {
 }
 
 fn finds(body: &[u8]) -> impl Iterator<Item = Find<'_>> {
-    STEMS.find_iter(body).filter_map(|found| {
-        let (start, end, pattern) = (found.start(), found.end(), found.pattern().as_usize());
-        if decisive(body, start, pattern) {
+    stems::find(body).filter_map(|found| {
+        if is_decisive(body, &found) {
             return Some(Find::Decisive);
         }
-        if pattern == ESCAPE {
-            return is_escaped_letter(body.get(end..)?).then_some(Find::EscapedLetter);
+        match found.kind {
+            Kind::Name | Kind::Private => {}
+            Kind::Jwt => return None,
+            Kind::SecureString => return Some(Find::SecureString),
+            Kind::Escape => return is_letter(body.get(found.end - 1..)?).then_some(Find::EscapedLetter),
         }
-        if pattern == SECURE {
-            return Some(Find::SecureString);
-        }
-        let before = body.get(start.saturating_sub(NAME_MAX)..start)?;
-        let begin = start - before.iter().rev().take_while(|b| is_word(**b)).count();
-        let rest = body.get(end..)?;
+        let before = body.get(found.start.saturating_sub(NAME_MAX)..found.start)?;
+        let begin = found.start - before.iter().rev().take_while(|b| is_word(**b)).count();
+        let rest = body.get(found.end..)?;
         let tail = rest.iter().take(NAME_MAX).take_while(|b| is_word(**b)).count();
-        Some(Find::Word { word: body.get(begin..end + tail)?, after: rest.get(tail..)? })
+        Some(Find::Word { word: body.get(begin..found.end + tail)?, after: rest.get(tail..)? })
     })
 }
 
-fn decisive(body: &[u8], start: usize, pattern: usize) -> bool {
-    match pattern {
-        // The second part of a JWT; the first begins the same way.
-        JWT => {
-            let before = body.get(..start).unwrap_or_default();
-            let part = before.iter().rev().take_while(|b| is_word(**b)).count();
-            part >= 8 && before.get(start - part..).is_some_and(|part| part.windows(3).any(|w| w == b"eyJ"))
+/// Whether this is a secret whatever its name: a JWT, a private key.
+fn is_decisive(body: &[u8], found: &Stem) -> bool {
+    let after = body.get(found.end..).unwrap_or_default();
+    match found.kind {
+        Kind::Jwt => {
+            let header = after.iter().take_while(|b| is_word(**b)).count();
+            after.get(header..).is_some_and(|rest| rest.starts_with(b".eyJ"))
         }
-        PRIVATE => {
-            let after = body.get(start + b"private".len()..).unwrap_or_default();
-            PEM_REST.iter().any(|rest| after.get(..rest.len()).is_some_and(|after| after.eq_ignore_ascii_case(rest)))
-        }
-        _ => false,
+        Kind::Private => PEM_REST.iter().any(|rest| after.get(..rest.len()).is_some_and(|after| after.eq_ignore_ascii_case(rest))),
+        Kind::Name | Kind::SecureString | Kind::Escape => false,
     }
 }
 
-/// What follows `\u00`: two digits of a letter of the ASCII alphabet?
-fn is_escaped_letter(digits: &[u8]) -> bool {
+/// Whether two hexadecimal digits are those of a letter of the ASCII alphabet.
+fn is_letter(digits: &[u8]) -> bool {
     let code = digits.get(..2).and_then(|two| std::str::from_utf8(two).ok()).and_then(|two| u8::from_str_radix(two, 16).ok());
     code.is_some_and(|code| code.is_ascii_alphabetic())
 }
@@ -144,48 +142,12 @@ fn plain<'b>(name: &[u8], buffer: &'b mut [u8]) -> &'b [u8] {
     buffer.get(start..).unwrap_or_default()
 }
 
-static STEMS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let build = |stems: &[&str]| AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(stems);
-    // The stems are constants and few: building can't fail. If it did, the empty stem would match everywhere and every
-    // body be looked at closely.
-    build(STEM_WORDS).or_else(|_| build(&[""])).unwrap_or_else(|_| unreachable!("one empty pattern always builds"))
-});
-
 /// Longest name that is looked at, in bytes. Longer than any name below with the longest prefix seen in AWS's models.
 const NAME_MAX: usize = 64;
 
-const ESCAPE: usize = 0;
-const JWT: usize = 1;
-const PRIVATE: usize = 2;
-const SECURE: usize = 3;
+/// How the first line of a private key goes on, in a body and in a form.
 const PEM_REST: &[&[u8]] = &[b" key-----", b"+key-----", b"%20key-----"];
 const SECURE_STRING: &[u8] = b"SecureString";
-
-/// The first four have rules of their own.
-const STEM_WORDS: &[&str] = &[
-    "\\u00",
-    ".eyj",
-    "private",
-    "securestring",
-    "secret",
-    "token",
-    "passw",
-    "passphrase",
-    "plaintext",
-    "material",
-    "assertion",
-    "apikey",
-    "api_key",
-    "api-key",
-    "shared",
-    "amz-sig",
-    "base32",
-    "qrcodepng",
-    "authcode",
-    "authenticationcode",
-    "platformcredential",
-    "authorizedurl",
-];
 
 /// A name is secret if its letters and digits are one of these.
 const EXACT: &[&[u8]] = &[
@@ -231,6 +193,8 @@ const SUFFIXES: &[&[u8]] = &[
     b"apikey",
     b"apikeyvalue",
     b"presharedkey",
+    b"customerkey", // SSE-C
+    b"customerkeymd5",
     b"sharedaccesskey",
     b"xamzsignature",
     b"base32stringseed",
@@ -305,10 +269,10 @@ mod tests {
     #[test]
     fn every_name_in_the_tables_has_a_stem() {
         for name in EXACT.iter().chain(SUFFIXES) {
-            let known = suspicious(name) || *name == b"xamzsignature";
+            let known = is_secret(name) || *name == b"xamzsignature";
             assert!(known, "{}", String::from_utf8_lossy(name));
         }
-        assert!(suspicious(b"X-Amz-Signature"));
+        assert!(is_secret(b"X-Amz-Signature"));
     }
 
     #[test]
