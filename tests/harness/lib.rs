@@ -8,5 +8,6 @@ pub mod check;
 pub mod client;
 pub mod faults;
 pub mod gateway;
+pub mod moto;
 pub mod programs;
 pub mod upstream;

@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -36,6 +36,9 @@ pub enum AuthorityError {
     /// Using it.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// Not a host that can have one.
+    #[error("{0:?} is not a host name")]
+    Name(String),
     /// Reading it.
     #[error("{0}")]
     Pem(String),
@@ -117,6 +120,7 @@ impl Authority {
     }
 
     fn mint(&self, host: &str) -> Result<ServerConfig, AuthorityError> {
+        ServerName::try_from(host).map_err(|_| AuthorityError::Name(host.to_owned()))?;
         let mut parameters = CertificateParams::new(Vec::new())?;
         parameters.subject_alt_names = vec![match host.parse::<IpAddr>() {
             Ok(address) => SanType::IpAddress(address),

@@ -98,13 +98,14 @@ pub enum Origin {
 }
 
 /// Appends the frames that begin a segment.
-pub fn write_start<'a>(out: &mut Vec<u8>, gateway: &str, number: u64, origin: Origin, ledgers: impl Iterator<Item = &'a Standing>) {
+pub fn write_start<'a>(out: &mut Vec<u8>, gateway: &str, number: u64, origin: Origin, ledgers: impl ExactSizeIterator<Item = &'a Standing>) {
     frame(out, START, |out| {
         let mut e = Encoder::new(out);
-        e.array(3);
+        e.array(4);
         e.text(gateway);
         e.unsigned(number);
         e.unsigned((origin == Origin::Recovery).into());
+        e.unsigned(ledgers.len() as u64);
     });
     for standing in ledgers {
         frame(out, LEDGER, |out| encode_standing(standing, out));
@@ -164,6 +165,8 @@ pub struct Segment {
     pub gateway: String,
     /// How it came to be begun.
     pub origin: Origin,
+    /// Ledger frames of its beginning that are missing.
+    ledgers_due: u64,
     /// Its ledgers by window.
     pub shares: BTreeMap<String, Share>,
     /// Whether it was finished in order.
@@ -189,6 +192,10 @@ pub fn read(bytes: &[u8], ending: Ending) -> Result<Segment, JournalError> {
         let Some((at, body)) = frames.next() else { break };
         take(&mut segment, at, body)?;
     }
+    // The beginning is durable before any record is taken, so a torn one has nothing after it.
+    if segment.ledgers_due > 0 && !frames.valid_frame_follows() {
+        return Err(JournalError::Empty);
+    }
     if segment.finished && frames.at < bytes.len() {
         return Err(JournalError::Damaged(frames.at));
     }
@@ -209,10 +216,10 @@ fn read_start(frames: &mut Frames<'_>) -> Result<Segment, JournalError> {
     };
     let Some((&START, body)) = body.split_first() else { return Err(content("no start frame")) };
     let mut d = Decoder::new(body);
-    let start = d.array_of(3).and_then(|()| Ok((d.text()?.to_owned(), d.unsigned()?, d.unsigned()?)));
-    let (gateway, number, recovery) = start.map_err(|_| content("a start frame that can't be read"))?;
+    let start = d.array_of(4).and_then(|()| Ok((d.text()?.to_owned(), d.unsigned()?, d.unsigned()?, d.unsigned()?)));
+    let (gateway, number, recovery, ledgers_due) = start.map_err(|_| content("a start frame that can't be read"))?;
     let origin = if recovery == 1 { Origin::Recovery } else { Origin::Cut };
-    Ok(Segment { number, gateway, origin, shares: BTreeMap::new(), finished: false, torn_bytes: 0 })
+    Ok(Segment { number, gateway, origin, ledgers_due, shares: BTreeMap::new(), finished: false, torn_bytes: 0 })
 }
 
 fn take(segment: &mut Segment, at: usize, body: &[u8]) -> Result<(), JournalError> {
@@ -223,8 +230,10 @@ fn take(segment: &mut Segment, at: usize, body: &[u8]) -> Result<(), JournalErro
             let window = standing.chain.ledger().window().to_string();
             let share = Share { first_seq: standing.chain.size(), standing, records: Vec::new(), payloads: Vec::new() };
             segment.shares.insert(window, share);
+            segment.ledgers_due = segment.ledgers_due.checked_sub(1).ok_or(content("a ledger frame too many"))?;
             Ok(())
         }
+        Some((&RECORD | &END, _)) if segment.ledgers_due > 0 => Err(content("a frame before all ledger frames")),
         Some((&RECORD, body)) => take_record(segment, body).ok_or(content("a record that does not follow the one before it")),
         Some((&END, [])) => {
             segment.finished = true;
@@ -335,7 +344,7 @@ mod tests {
     fn segment(records: usize, finished: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let mut standing = Standing::new(LedgerId::new("gw-1", "CHG-1").unwrap());
-        write_start(&mut out, "gw-1", 7, Origin::Cut, std::iter::empty());
+        write_start(&mut out, "gw-1", 7, Origin::Cut, [].iter());
         write_record(&mut out, &mut standing, Fields::new(Kind::WindowOpen), 1, None);
         for _ in 1..records {
             let payload = Payload::new([1; 16]);
@@ -364,6 +373,18 @@ mod tests {
         assert_eq!(second.shares["CHG-1"].first_seq, 3);
         assert_eq!(second.shares["CHG-1"].standing, standing);
         assert!(!second.finished);
+    }
+
+    #[test]
+    fn a_beginning_torn_at_any_byte_is_no_segment_yet() {
+        let mut standing = Standing::new(LedgerId::new("gw-1", "CHG-1").unwrap());
+        write_record(&mut Vec::new(), &mut standing, Fields::new(Kind::WindowOpen), 1, None);
+        let mut out = Vec::new();
+        write_start(&mut out, "gw-1", 8, Origin::Cut, [&standing, &Standing::new(LedgerId::new("gw-1", "CHG-2").unwrap())].into_iter());
+        for cut in 0..out.len() {
+            assert_eq!(read(&out[..cut], Ending::Any).unwrap_err(), JournalError::Empty, "cut at {cut}");
+        }
+        assert_eq!(read(&out, Ending::Any).unwrap().shares.len(), 2);
     }
 
     #[test]
