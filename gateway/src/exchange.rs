@@ -41,7 +41,7 @@ pub struct Target {
 
 /// Answers one call, whatever becomes of it.
 pub async fn serve(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
-    let mut sheet = Sheet::new(&tunnel, Instant::now());
+    let mut sheet = Sheet::new(&tunnel, &request, Instant::now());
     match exchange(&tunnel, request, &mut sheet).await {
         Ok(answer) => Ok(answer),
         Err(refused) => Ok(refuse(&tunnel, sheet, refused).await),
@@ -83,7 +83,7 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
 fn destination(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<Uri, Refused> {
     let named = request.uri().authority().map(Authority::as_str).or_else(|| request.headers().get(header::HOST)?.to_str().ok());
     let host = named.and_then(|named| named.parse::<Authority>().ok());
-    if !host.as_ref().is_some_and(|host| host.host().eq_ignore_ascii_case(&tunnel.target.host)) {
+    if !host.as_ref().is_some_and(|host| host.host().trim_matches(['[', ']']).eq_ignore_ascii_case(&tunnel.target.host)) {
         return Err(Refused::WrongHost { tunnel: tunnel.target.host.to_string(), request: named.unwrap_or_default().to_owned() });
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());

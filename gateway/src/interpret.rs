@@ -9,7 +9,7 @@ use crate::{
     ledger::{Draft, row_salt},
 };
 use bytes::Bytes;
-use http::{Uri, header, request::Parts};
+use http::{Request, Uri, header, request::Parts};
 use sealgate_policies::{naming::aws, redact};
 use sealgate_schema::{
     Payload,
@@ -28,12 +28,16 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// What the connection knows.
-    pub fn new(tunnel: &Tunnel, started: Instant) -> Self {
+    /// What the connection knows, and what the request's first line says.
+    pub fn new<B>(tunnel: &Tunnel, request: &Request<B>, started: Instant) -> Self {
         let mut fields = Fields::new(Kind::Refusal);
         tunnel.caller.describe(&mut fields);
         fields.provider = Some("aws".into());
         fields.host = Some(tunnel.target.column.clone());
+        fields.method = Some(request.method().as_str().to_owned().into());
+        fields.path = Some(request.uri().path().to_owned().into());
+        let user_agent = request.headers().get(header::USER_AGENT);
+        fields.user_agent = user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned().into());
         Self { started, fields, payload: None, naming: unnamed() }
     }
 
@@ -107,9 +111,6 @@ pub fn interpret(parts: &Parts, uri: &Uri, ahead: &Ahead, capture_bytes: usize, 
     let named = aws::interpret(&request);
     payload.parameters.clone_from(&named.parameters);
     let fields = &mut sheet.fields;
-    fields.method = Some(parts.method.as_str().to_owned().into());
-    fields.path = Some(uri.path().to_owned().into());
-    fields.user_agent = parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned().into());
     fields.service.clone_from(&named.service);
     fields.region.clone_from(&named.region);
     fields.operation.clone_from(&named.operation);

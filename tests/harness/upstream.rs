@@ -125,7 +125,7 @@ fn server_config(ca: &Path, offer: Offer) -> ServerConfig {
     let certificate = parameters.self_signed(&ca_key).unwrap();
     std::fs::write(ca, certificate.pem()).unwrap();
     let issuer = Issuer::new(parameters, ca_key);
-    let names = ["*.amazonaws.com", "*.us-east-1.amazonaws.com", "*.s3.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "*.internal.test"];
+    let names = ["*.amazonaws.com", "*.us-east-1.amazonaws.com", "*.s3.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "*.sso.us-east-1.amazonaws.com", "*.internal.test"];
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(names.map(String::from)).unwrap().signed_by(&key, &issuer).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

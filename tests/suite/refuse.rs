@@ -234,7 +234,7 @@ async fn errors_have_the_shape_of_the_service() {
     let requests = [
         ("bucket.s3.amazonaws.com", s3.body(whole("")).unwrap(), "<Error><Code>AccessDenied</Code>"),
         ("dynamodb.us-east-1.amazonaws.com", dynamodb.body(whole("{}")).unwrap(), "\"__type\":\"AccessDenied"),
-        ("ec2.us-east-1.amazonaws.com", ec2.body(whole("Action=DescribeInstances")).unwrap(), "<Response><Errors><Error><Code>AccessDenied"),
+        ("ec2.us-east-1.amazonaws.com", ec2.body(whole("Action=DescribeInstances&Version=2016-11-15")).unwrap(), "<Response><Errors><Error><Code>AccessDenied"),
     ];
     for (host, request, holds) in requests {
         let mut client = Client::open(&gateway, &session, host, Speak::Http1).await;

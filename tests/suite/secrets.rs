@@ -57,10 +57,10 @@ fn calls() -> Vec<(&'static str, Request<Body>)> {
     let sso = "portal.sso.us-east-1.amazonaws.com";
     let manager = "secretsmanager.us-east-1.amazonaws.com";
     vec![
-        form("sts.us-east-1.amazonaws.com", "sts", "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/r".into()),
-        form("sts.us-east-1.amazonaws.com", "sts", format!("Action=AssumeRoleWithWebIdentity&WebIdentityToken={}", secret("webidentity"))),
-        form("iam.amazonaws.com", "iam", "Action=CreateAccessKey&UserName=bob".into()),
-        form("iam.amazonaws.com", "iam", format!("Action=CreateLoginProfile&UserName=bob&Password={}", secret("password"))),
+        form("sts.us-east-1.amazonaws.com", "sts", "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::123456789012:role/r".into()),
+        form("sts.us-east-1.amazonaws.com", "sts", format!("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&WebIdentityToken={}", secret("webidentity"))),
+        form("iam.amazonaws.com", "iam", "Action=CreateAccessKey&Version=2010-05-08&UserName=bob".into()),
+        form("iam.amazonaws.com", "iam", format!("Action=CreateLoginProfile&Version=2010-05-08&UserName=bob&Password={}", secret("password"))),
         get("bucket.s3.amazonaws.com", format!("/key?X-Amz-Signature={}&X-Amz-Security-Token={}", secret("presigned"), secret("presignedtoken"))),
         (sso, request(sso, "/federation/credentials?role_name=r", "text/plain", "sso").header("x-amz-sso_bearer_token", secret("bearer")).body(whole("")).unwrap()),
         (manager, request(manager, "/", "application/x-amz-json-1.1", "secretsmanager").header("x-amz-target", "secretsmanager.CreateSecret").body(whole(format!("{{\"Name\":\"db\",\"SecretString\":\"{}\"}}", secret("created")))).unwrap()),

@@ -22,7 +22,7 @@ use sealgate_schema::{
     note::{SigningKey, VerifierKey},
     record::{Fields, Kind},
 };
-use sequencer::{Append, Message};
+use sequencer::{Append, Message, Reply};
 use std::{fmt::Debug, path::PathBuf, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -173,18 +173,19 @@ impl Ledger {
     /// Writes the intent of a permitted call: when this returns, it is on disk.
     pub async fn intend(&self, window: Text, intent: Draft, permit: Permit) -> Result<Receipt, LedgerError> {
         let slot = self.calls.clone().acquire_owned().await.map_err(|_| LedgerError::Stopping)?;
-        let (reply, placed) = oneshot::channel();
-        // The message owns no part of the call: if the caller goes away while the intent is being written, the writer
-        // notices that nobody took the receipt and closes the call itself.
-        self.send(Message::Append(Append { window: window.clone(), first: intent, second: None, reply: Some(reply), slot: None }))?;
-        let placed = placed.await.map_err(|_| LedgerError::Stopping)??;
-        Ok(Receipt { permit, call: OpenCall { ledger: self.clone(), window, placed, slot: Some(slot) } })
+        let (reply, call) = oneshot::channel();
+        // The writer makes the open call and sends it here. If this future is dropped meanwhile, the open call is dropped
+        // with it, and gives the intent its outcome itself.
+        let reply = Reply::Call { reply, ledger: self.clone(), slot };
+        self.send(Message::Append(Append { window, first: intent, second: None, reply, slot: None }))?;
+        let call = call.await.map_err(|_| LedgerError::Stopping)??;
+        Ok(Receipt { permit, call })
     }
 
     /// Writes any other record: an event, a refusal.
     pub async fn record(&self, window: Text, draft: Draft) -> Result<Placed, LedgerError> {
         let (reply, placed) = oneshot::channel();
-        self.send(Message::Append(Append { window, first: draft, second: None, reply: Some(reply), slot: None }))?;
+        self.send(Message::Append(Append { window, first: draft, second: None, reply: Reply::Placed(reply), slot: None }))?;
         placed.await.map_err(|_| LedgerError::Stopping)?
     }
 
@@ -277,11 +278,16 @@ impl OpenCall {
             Some(body) => (body, Some(outcome)),
             None => (outcome, None),
         };
-        self.send(first, second, Some(reply));
+        self.send(first, second, Reply::Placed(reply));
         written
     }
 
-    fn send(&mut self, mut first: Draft, mut second: Option<Draft>, reply: Option<oneshot::Sender<Result<Placed, LedgerError>>>) {
+    /// Lets go of a call whose intent did not reach the disk: it needs no outcome.
+    fn forget(mut self) {
+        self.slot = None;
+    }
+
+    fn send(&mut self, mut first: Draft, mut second: Option<Draft>, reply: Reply) {
         let slot = self.slot.take();
         for draft in std::iter::once(&mut first).chain(second.as_mut()) {
             draft.fields.call = Some(self.placed.seq);
@@ -295,7 +301,7 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         if self.slot.is_some() {
             let fields = Fields { error_code: Some("SealgateCallAbandoned".into()), ..Fields::new(Kind::Outcome) };
-            self.send(Draft::new(fields), None, None);
+            self.send(Draft::new(fields), None, Reply::Nobody);
         }
     }
 }

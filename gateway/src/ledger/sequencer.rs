@@ -12,7 +12,7 @@
 //! and later append fails, and the next start recovers.
 
 use super::{
-    Cutting, Draft, Health, Ledger, LedgerError, Paths, Placed,
+    Cutting, Draft, Health, Ledger, LedgerError, OpenCall, Paths, Placed,
     disk::{Append as AppendFile, Disk},
     journal::{self, Origin, Standing},
     part::Finisher,
@@ -35,7 +35,7 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+type Told<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// One or two records of the same window, written together.
 #[derive(Debug)]
@@ -43,22 +43,33 @@ pub(super) struct Append {
     pub(super) window: Text,
     pub(super) first: Draft,
     pub(super) second: Option<Draft>,
-    pub(super) reply: Option<Reply<Placed>>,
+    pub(super) reply: Reply,
     /// The call's place in the queue, given back when its outcome is taken.
     pub(super) slot: Option<OwnedSemaphorePermit>,
+}
+
+/// Who is told when the records are on disk.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// The maker of an intent: it gets the open call.
+    Call { reply: Told<OpenCall>, ledger: Ledger, slot: OwnedSemaphorePermit },
+    /// Whoever waits for a record.
+    Placed(Told<Placed>),
+    /// The client is gone.
+    Nobody,
 }
 
 /// What the writer is asked.
 #[derive(Debug)]
 pub(super) enum Message {
     Append(Append),
-    Open { window: Text, detail: Text, reply: Reply<Placed> },
+    Open { window: Text, detail: Text, reply: Told<Placed> },
     /// No new intents; answers when no call is open.
-    Drain { window: Text, reply: Reply<()> },
-    Seal { window: Text, detail: serde_json::Value, reply: Reply<()> },
-    Cut { reply: Reply<()> },
+    Drain { window: Text, reply: Told<()> },
+    Seal { window: Text, detail: serde_json::Value, reply: Told<()> },
+    Cut { reply: Told<()> },
     Tick,
-    Stop { reply: Reply<()> },
+    Stop { reply: Told<()> },
 }
 
 /// What a writer starts from.
@@ -91,7 +102,6 @@ pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: A
         cutting: start.cutting,
         buffer: Vec::with_capacity(1 << 20),
         acknowledgements: Vec::with_capacity(BATCH_MAX),
-        abandoned: Vec::new(),
         clock: Steady::new(clock),
         disk,
         finisher,
@@ -106,7 +116,7 @@ pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: A
 struct Open {
     standing: Standing,
     draining: bool,
-    waiting: Vec<Reply<()>>,
+    waiting: Vec<Told<()>>,
 }
 
 struct Segment {
@@ -119,8 +129,38 @@ struct Segment {
 }
 
 enum Acknowledgement {
-    Placed { reply: Reply<Placed>, placed: Placed, intent_of: Option<Text> },
-    Done(Reply<()>),
+    Call { reply: Told<OpenCall>, call: OpenCall },
+    Placed { reply: Told<Placed>, placed: Placed },
+    Done(Told<()>),
+}
+
+impl Acknowledgement {
+    /// Says that the records are on disk, or that they are not.
+    fn tell(self, failure: Option<&LedgerError>) {
+        // Where nobody takes the word, nobody needs it: an open call that is not taken closes itself.
+        match (self, failure.cloned()) {
+            (Self::Call { reply, call }, None) => drop(reply.send(Ok(call))),
+            (Self::Placed { reply, placed }, None) => drop(reply.send(Ok(placed))),
+            (Self::Done(reply), None) => drop(reply.send(Ok(()))),
+            (Self::Call { reply, call }, Some(failure)) => {
+                call.forget();
+                drop(reply.send(Err(failure)));
+            }
+            (Self::Placed { reply, .. }, Some(failure)) => drop(reply.send(Err(failure))),
+            (Self::Done(reply), Some(failure)) => drop(reply.send(Err(failure))),
+        }
+    }
+}
+
+impl Reply {
+    fn refuse(self, error: LedgerError) {
+        match self {
+            Self::Call { reply, .. } => drop(reply.send(Err(error))),
+            Self::Placed(reply) => drop(reply.send(Err(error))),
+            // An outcome of a caller that is gone: recovery or the seal lists the call.
+            Self::Nobody => {}
+        }
+    }
 }
 
 struct Sequencer {
@@ -131,8 +171,6 @@ struct Sequencer {
     cutting: Cutting,
     buffer: Vec<u8>,
     acknowledgements: Vec<Acknowledgement>,
-    /// Intents whose caller went away before it got its receipt.
-    abandoned: Vec<(Text, u64)>,
     clock: Steady,
     disk: Arc<dyn Disk>,
     finisher: Finisher,
@@ -155,7 +193,6 @@ impl Sequencer {
                 }
             }
             self.commit();
-            self.close_abandoned();
             if self.cut_is_due() {
                 self.cut(Vec::new());
             }
@@ -195,17 +232,19 @@ impl Sequencer {
             _ => Some(LedgerError::WindowClosed(append.window.to_string())),
         };
         if let Some(error) = refused {
-            // Without a reply the record was an outcome of a caller that is gone; recovery or the seal lists the call.
-            append.reply.map(|reply| reply.send(Err(error)));
-            return;
+            return append.reply.refuse(error);
         }
-        let intent_of = (append.first.fields.kind == Kind::Intent).then(|| append.window.clone());
         let first = self.place(&append.window, append.first);
         let placed = append.second.map_or(first, |second| self.place(&append.window, second));
-        if let Some(reply) = append.reply {
-            self.acknowledgements.push(Acknowledgement::Placed { reply, placed, intent_of });
-        }
         self.release_drained(&append.window);
+        match append.reply {
+            Reply::Call { reply, ledger, slot } => {
+                let call = OpenCall { ledger, window: append.window, placed, slot: Some(slot) };
+                self.acknowledgements.push(Acknowledgement::Call { reply, call });
+            }
+            Reply::Placed(reply) => self.acknowledgements.push(Acknowledgement::Placed { reply, placed }),
+            Reply::Nobody => {}
+        }
         // The outcome has its place: another call may come.
         drop(append.slot);
     }
@@ -231,7 +270,7 @@ impl Sequencer {
         Placed { seq: record.seq, time }
     }
 
-    fn open(&mut self, window: Text, detail: Text, reply: Reply<Placed>) {
+    fn open(&mut self, window: Text, detail: Text, reply: Told<Placed>) {
         let ledger = match (self.failure(), LedgerId::new(self.gateway.clone(), window.clone())) {
             (Some(failure), _) => return drop(reply.send(Err(failure))),
             (None, Ok(ledger)) if !self.ledgers.contains_key(&window) && !self.finisher.exists(&ledger) => ledger,
@@ -239,10 +278,10 @@ impl Sequencer {
         };
         self.ledgers.insert(window.clone(), Open { standing: Standing::new(ledger), draining: false, waiting: Vec::new() });
         let placed = self.place(&window, Draft::new(Fields { detail: Some(detail), ..Fields::new(Kind::WindowOpen) }));
-        self.acknowledgements.push(Acknowledgement::Placed { reply, placed, intent_of: None });
+        self.acknowledgements.push(Acknowledgement::Placed { reply, placed });
     }
 
-    fn drain(&mut self, window: Text, reply: Reply<()>) {
+    fn drain(&mut self, window: Text, reply: Told<()>) {
         match (self.failure(), self.ledgers.get_mut(&window)) {
             (Some(failure), _) => drop(reply.send(Err(failure))),
             (None, None) => drop(reply.send(Err(LedgerError::WindowClosed(window.to_string())))),
@@ -263,7 +302,7 @@ impl Sequencer {
     }
 
     /// Unknown outcomes for the calls still open, `window_close`, then a cut: the part with `window_close` is the seal.
-    fn seal(&mut self, window: &Text, mut detail: serde_json::Value, reply: Reply<()>) {
+    fn seal(&mut self, window: &Text, mut detail: serde_json::Value, reply: Told<()>) {
         if let Some(failure) = self.failure() {
             return drop(reply.send(Err(failure)));
         }
@@ -295,16 +334,7 @@ impl Sequencer {
         }
         let failure = self.failure();
         for acknowledgement in self.acknowledgements.drain(..) {
-            match (acknowledgement, failure.clone()) {
-                (Acknowledgement::Placed { reply, .. }, Some(failure)) => drop(reply.send(Err(failure))),
-                (Acknowledgement::Done(reply), Some(failure)) => drop(reply.send(Err(failure))),
-                (Acknowledgement::Done(reply), None) => drop(reply.send(Ok(()))),
-                (Acknowledgement::Placed { reply, placed, intent_of }, None) => {
-                    if let (Err(_), Some(window)) = (reply.send(Ok(placed)), intent_of) {
-                        self.abandoned.push((window, placed.seq));
-                    }
-                }
-            }
+            acknowledgement.tell(failure.as_ref());
         }
     }
 
@@ -320,18 +350,6 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Gives an outcome to intents whose callers left before they had their receipt: nothing of them was sent.
-    fn close_abandoned(&mut self) {
-        for (window, call) in std::mem::take(&mut self.abandoned) {
-            if self.ledgers.contains_key(&window) {
-                let fields = Fields { call: Some(call), error_code: Some("SealgateCallAbandoned".into()), ..Fields::new(Kind::Outcome) };
-                self.place(&window, Draft::new(fields));
-                self.release_drained(&window);
-            }
-        }
-        self.commit();
-    }
-
     fn cut_is_due(&self) -> bool {
         let segment = &self.segment;
         let old = segment.since.elapsed().as_secs() >= self.cutting.seconds;
@@ -342,7 +360,7 @@ impl Sequencer {
     ///
     /// A crash before the end frame is durable leaves an unfinished last segment, after it a finished one; either way
     /// the next start makes the same parts from it.
-    fn cut(&mut self, replies: Vec<Reply<()>>) {
+    fn cut(&mut self, replies: Vec<Told<()>>) {
         let finished = self.segment.number;
         let result = match self.failure() {
             Some(failure) => Err(failure),
