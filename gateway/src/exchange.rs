@@ -9,7 +9,7 @@ use crate::{
     observe::{AnswerBody, Observer, observe},
     refusal::{Refused, refuse},
 };
-use http::{Request, Response, Uri, header, uri::Authority};
+use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Authority};
 use hyper::body::Incoming;
 use sealgate_policies::{hosts::HostClass, permit::{Facts, decide}};
 use sealgate_schema::{Text, record::Kind};
@@ -79,12 +79,24 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
     Ok(observe(observer.of(call), answer, upstream.waits()).await)
 }
 
-/// Where the request goes: to the host of the tunnel, and to no other that it may name itself.
+/// Where the request goes: to the host of the tunnel. Every place in which a request can name a host has to name that one:
+/// a second `Host` would reach another service than the one on record.
 fn destination(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<Uri, Refused> {
-    let named = request.uri().authority().map(Authority::as_str).or_else(|| request.headers().get(header::HOST)?.to_str().ok());
-    let host = named.and_then(|named| named.parse::<Authority>().ok());
-    if !host.as_ref().is_some_and(|host| host.host().trim_matches(['[', ']']).eq_ignore_ascii_case(&tunnel.target.host)) {
-        return Err(Refused::WrongHost { tunnel: tunnel.target.host.to_string(), request: named.unwrap_or_default().to_owned() });
+    if *request.method() == Method::CONNECT {
+        return Err(Refused::Malformed("a tunnel leads to one host: CONNECT within it leads nowhere"));
+    }
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let named = authority.into_iter().chain(request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes));
+    let (mut any, host) = (false, &tunnel.target.host);
+    for name in named {
+        any = true;
+        let parsed = Authority::try_from(name).ok();
+        if !parsed.is_some_and(|name| name.host().trim_matches(['[', ']']).eq_ignore_ascii_case(host)) {
+            return Err(Refused::WrongHost { tunnel: host.to_string(), request: String::from_utf8_lossy(name).into_owned() });
+        }
+    }
+    if !any {
+        return Err(Refused::Malformed("the request names no host"));
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let uri = Uri::builder().scheme("https").authority(tunnel.target.authority.clone()).path_and_query(path).build();

@@ -189,9 +189,13 @@ async fn a_request_for_another_host_than_its_tunnels_is_refused() {
     let (mut gateway, session, upstream) = gateway().await;
     let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
     assert_eq!(client.call(caller_identity("iam.amazonaws.com")).await.0, 421);
+    // A second host beside the right one would be another way to the same end.
+    let mut two = caller_identity(HOST);
+    two.headers_mut().append("host", "iam.amazonaws.com".parse().unwrap());
+    assert_eq!(client.call(two).await.0, 421);
     gateway.stop().await;
     assert!(upstream.seen().is_empty());
-    assert_eq!(refusals(&gateway).iter().map(rule).collect::<Vec<_>>(), ["wrong-host"]);
+    assert_eq!(refusals(&gateway).iter().map(rule).collect::<Vec<_>>(), ["wrong-host"; 2]);
 }
 
 #[tokio::test]

@@ -12,12 +12,15 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 const TAMPERED: u8 = 1;
 const INCOMPLETE: u8 = 2;
 /// Times an open ledger is looked at again: a running gateway may have replaced its note in between.
 const LOOKS_MAX: u32 = 3;
+/// How long to wait between two looks: longer than a part takes from its first file to its note.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Check evidence offline, with a public key
 ///
@@ -97,6 +100,7 @@ fn check(key: &VerifierKey, folder: PathBuf) -> Result<Checked, Failure> {
         if report.holds() || report.state == Some(State::Sealed) || looks == LOOKS_MAX {
             return Ok(Checked { folder, report });
         }
+        std::thread::sleep(LOOK_AGAIN_AFTER);
     }
 }
 

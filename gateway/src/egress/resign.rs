@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 
 /// A request that may leave: its intent is on disk. Made by [`resign`] alone, spent by the upstream client.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forge(request: http::Request<sealgate::egress::body::RequestBody>, call: sealgate::ledger::OpenCall) -> sealgate::egress::resign::Signed {
 ///     sealgate::egress::resign::Signed { request, call }
 /// }

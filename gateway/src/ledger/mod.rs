@@ -230,7 +230,7 @@ impl Ledger {
 
 /// Proof that the intent of a permitted call is on disk. Made by [`Ledger::intend`] alone, spent by re-signing.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forge(permit: sealgate_policies::permit::Permit, call: sealgate::ledger::OpenCall) -> sealgate::ledger::Receipt {
 ///     sealgate::ledger::Receipt { permit, call }
 /// }
