@@ -75,11 +75,11 @@ CREATE OR REPLACE VIEW timeline AS
 WITH events AS (
     SELECT r.time, r.gateway, r.change_window, r.seq, r.session, r.principal,
         CASE WHEN r.kind IN ('intent', 'refusal')
-             THEN coalesce(r.service || ':' || r.operation, r.service || ':?', r.method || ' ' || r.path, r.method, r.kind)
+             THEN coalesce(r.service || ':' || r.operation, concat_ws(' ', r.service, r.method, r.path), r.kind)
              ELSE r.kind END AS what,
         r.access, r.host,
         CASE WHEN r.kind = 'refusal' THEN concat_ws(' ', 'refused', r.status, r.error_code, list_aggregate(r.rules, 'string_agg', ','))
-             WHEN r.kind <> 'intent' THEN r.detail
+             WHEN r.kind <> 'intent' THEN coalesce(r.detail->>'$.reason', r.detail->>'$.why', r.detail->>'$.title', r.detail)
              WHEN o.kind = 'outcome_unknown' THEN 'unknown'
              WHEN o.seq IS NULL THEN 'no outcome yet'
              ELSE concat_ws(' ', o.status, o.error_code, (o.duration_us // 1000) || ' ms') END AS result

@@ -104,7 +104,7 @@ quietly() {
 # Everything that a fresh Debian may miss, named in one line.
 need_tools() {
     local missing=() python
-    command -v cargo >/dev/null || die "there is no cargo: install Rust 1.90 or later (https://rustup.rs)"
+    command -v cargo >/dev/null || die "there is no cargo: install Rust 1.90 or later"
     command -v cc >/dev/null || missing+=(build-essential)
     command -v openssl >/dev/null || missing+=(openssl)
     if ! PYTHON=$(find_python); then

@@ -30,6 +30,9 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// What the system takes as the path of a socket (`sun_path`, less its end).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 /// The running parts that a call needs.
 #[derive(Debug)]
 pub struct Gateway {
@@ -91,6 +94,9 @@ pub enum StartError {
     /// The address.
     #[error("can't listen on {0}: {1}; set `listen` in sealgate.toml or use --listen")]
     Listen(SocketAddr, #[source] io::Error),
+    /// A socket's path has a bound of its own.
+    #[error("the path of the home is {0} bytes too long for its admin socket: choose a shorter --home")]
+    LongHome(usize),
     /// Anything else of the system.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
@@ -118,20 +124,29 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
 
     let parts = PartWriter::new(home.paths(), disk.clone(), signer.clone());
     let found = recover::recover(&name, &home.paths(), &disk, &parts)?;
-    let start = sequencer::Start { gateway: name.clone(), paths: home.paths(), cutting: config.cutting(), standings: found.standings.clone(), segment: found.segment };
-    let ledger = sequencer::start(start, disk.clone(), clock.clone(), signer).map_err(|error| StartError::System("journal", error))?;
+    let start = sequencer::Start {
+        gateway: name.clone(),
+        paths: home.paths(),
+        cutting: config.cutting(),
+        standings: found.standings.clone(),
+        segment: found.segment,
+    };
+    let ledger =
+        sequencer::start(start, disk.clone(), clock.clone(), signer).map_err(|error| StartError::System("journal", error))?;
     // Only now: the new segment says where the ledgers stand.
     recover::remove_before(found.segment, &home.paths(), &*disk, &parts)?;
 
     let store = Store::open(&home.root().join("sealgate.db")).await?;
     let is_sealed = |window: &str| sealed(&parts, &name, window);
-    let sessions = Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &found.standings, &is_sealed).await?;
+    let sessions =
+        Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &found.standings, &is_sealed).await?;
     recover::declare(&found, &ledger).await?;
     sessions.resume_closing().await?;
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
-    let gateway = Arc::new(Gateway { name, config, clock, ledger, sessions, upstreams, authority, listen, ca_bundle, stopping, tasks });
+    let gateway =
+        Arc::new(Gateway { name, config, clock, ledger, sessions, upstreams, authority, listen, ca_bundle, stopping, tasks });
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
@@ -146,6 +161,10 @@ fn sealed(parts: &PartWriter, gateway: &Text, window: &str) -> bool {
 
 fn serve_admin(gateway: &Arc<Gateway>, home: &Home) -> Result<(), StartError> {
     let path = socket(home.root());
+    let length = path.as_os_str().len();
+    if length > SOCKET_PATH_BYTES_MAX {
+        return Err(StartError::LongHome(length - SOCKET_PATH_BYTES_MAX));
+    }
     // The home is locked, so a socket that is there is one that a crash left.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StartError::System("admin socket", error)),

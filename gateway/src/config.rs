@@ -155,7 +155,11 @@ impl Config {
     pub fn waits(&self) -> Waits {
         let seconds = Duration::from_secs;
         let upstream = self.upstream;
-        Waits { connect: seconds(upstream.connect_seconds), answer: seconds(upstream.answer_seconds), idle: seconds(upstream.idle_seconds) }
+        Waits {
+            connect: seconds(upstream.connect_seconds),
+            answer: seconds(upstream.answer_seconds),
+            idle: seconds(upstream.idle_seconds),
+        }
     }
 }
 
@@ -180,7 +184,13 @@ mod tests {
     #[test]
     fn a_route_is_for_a_host_and_the_names_below_it() {
         let route = Route { host: "*.amazonaws.com".into(), to: "x:1".into(), ca: None };
-        for (host, matches) in [("amazonaws.com", true), ("sts.amazonaws.com", true), ("STS.AmazonAWS.com", true), ("evilamazonaws.com", false), ("com", false)] {
+        for (host, matches) in [
+            ("amazonaws.com", true),
+            ("sts.amazonaws.com", true),
+            ("STS.AmazonAWS.com", true),
+            ("evilamazonaws.com", false),
+            ("com", false),
+        ] {
             assert_eq!(route.matches(host), matches, "{host}");
         }
     }

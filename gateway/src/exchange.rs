@@ -5,13 +5,17 @@ use crate::{
     app::Gateway,
     egress::{body::read_ahead, resign::resign},
     identify::Caller,
+    ingress::listener::Place,
     interpret::{Sheet, interpret},
     observe::{AnswerBody, Observer, observe},
     refusal::{Refused, refuse},
 };
 use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Authority};
 use hyper::body::Incoming;
-use sealgate_policies::{hosts::HostClass, permit::{Facts, decide}};
+use sealgate_policies::{
+    hosts::HostClass,
+    permit::{Facts, decide},
+};
 use sealgate_schema::{Text, record::Kind};
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
@@ -24,6 +28,8 @@ pub struct Tunnel {
     pub caller: Caller,
     /// Host and port that the client asked for with CONNECT.
     pub target: Target,
+    /// Its place among the connections.
+    pub(crate) _place: Place,
 }
 
 /// Where a tunnel leads.
@@ -55,7 +61,7 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
     let (parts, body) = request.into_parts();
 
     // What is it? Read as much of the body as it takes to name the call, mask, name.
-    let ahead = read_ahead(&parts.headers, body, gateway.config.capture_bytes).await?;
+    let ahead = read_ahead(&parts.headers, body, gateway.config.capture_bytes, &gateway.tasks).await?;
     interpret(&parts, &uri, &ahead, gateway.config.capture_bytes, sheet);
 
     // May it leave?

@@ -136,7 +136,8 @@ impl Home {
         let seed = self.seed("gateway.key")?;
         let public = public_key(&seed).map_err(|why| HomeError::Key(self.key("gateway.key"), why))?;
         let gateway = format!("gw-{}", Hash::of(&[&public]).to_string().get(..16).unwrap_or_default());
-        let signer = SigningKey::from_seed(&format!("sealgate/{gateway}"), &seed).map_err(|error| HomeError::Key(self.key("gateway.key"), error.to_string()))?;
+        let signer = SigningKey::from_seed(&format!("sealgate/{gateway}"), &seed)
+            .map_err(|error| HomeError::Key(self.key("gateway.key"), error.to_string()))?;
         self.write_if_other(&verifier_key(&self.root), format!("{}\n", signer.verifier()).as_bytes())?;
         let session = self.seed("session.key")?;
         let (ca_certificate, ca_key) = self.ca(&gateway)?;

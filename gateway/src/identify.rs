@@ -23,7 +23,9 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// There was none.
-    #[error("no proxy credential: set HTTPS_PROXY as `sealgate session env SESSION` prints it, or use `sealgate session exec SESSION -- COMMAND`")]
+    #[error(
+        "no proxy credential: set HTTPS_PROXY as `sealgate session env SESSION` prints it, or use `sealgate session exec SESSION -- COMMAND`"
+    )]
     Missing,
     /// It is not of the form `SESSION:TOKEN`.
     #[error("the proxy credential is not SESSION:TOKEN in basic form")]
@@ -84,7 +86,10 @@ mod tests {
 
     #[test]
     fn only_a_basic_credential_with_both_halves_is_read() {
-        assert_eq!(basic(b"Basic Uy0xOnRva2Vu").map(|(user, token)| (user, token.to_string())), Some(("S-1".into(), "token".into())));
+        assert_eq!(
+            basic(b"Basic Uy0xOnRva2Vu").map(|(user, token)| (user, token.to_string())),
+            Some(("S-1".into(), "token".into()))
+        );
         for bad in [&b""[..], b"Basic", b"Bearer Uy0xOnRva2Vu", b"Basic Uy0x", b"Basic !!!", b"Basic \xff"] {
             assert!(basic(bad).is_none(), "{bad:?}");
         }

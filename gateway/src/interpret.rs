@@ -131,7 +131,11 @@ fn body(parts: &Parts, ahead: &Ahead, capture_bytes: usize, payload: &mut Payloa
         capture.take(&ahead.bytes);
         let kept = capture.fill(labels, payload);
         // With a small capture the whole body was read all the same: name the call by it.
-        return if kept.as_ref().is_some_and(|kept| kept.len() >= ahead.bytes.len()) { kept } else { masked(&ahead.bytes, true, labels).or(kept) };
+        return if kept.as_ref().is_some_and(|kept| kept.len() >= ahead.bytes.len()) {
+            kept
+        } else {
+            masked(&ahead.bytes, true, labels).or(kept)
+        };
     }
     payload.body_capture = Some(Kept::Streamed);
     masked(&ahead.bytes, false, labels)

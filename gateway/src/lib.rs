@@ -29,7 +29,16 @@
 //!
 //! The evidence format and its verification are in [`sealgate_schema`].
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::allow_attributes_without_reason, clippy::allow_attributes))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::allow_attributes_without_reason,
+        clippy::allow_attributes
+    )
+)]
 
 pub mod admin;
 pub mod app;

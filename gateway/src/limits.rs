@@ -10,6 +10,11 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 8_192;
 /// Bytes of a request body that are read before the intent is written. AWS's largest body with parameters in it that is
 /// common (CloudFormation templates, 51 KiB; DynamoDB pages) fits.
 pub const READ_AHEAD_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a refused or failed call's body that are read and thrown away, so that the client reads the answer: an S3
+/// part as SDKs send them, twice.
+pub const DISCARD_BYTES_MAX: usize = 16 << 20;
+/// How long that may take.
+pub const DISCARD_WAIT: Duration = Duration::from_secs(10);
 /// Default capture a body.
 pub const CAPTURE_BYTES: usize = 256 << 10;
 /// The largest capture that can be configured: a journal frame holds one body, and a segment some hundred.

@@ -145,7 +145,11 @@ impl Drop for Observer {
 }
 
 /// Turns the upstream's answer into the client's, and sees to it that the outcome is on disk before its last byte.
-pub async fn observe(mut observer: Observer, answer: Result<Response<Incoming>, UpstreamError>, waits: Waits) -> Response<AnswerBody> {
+pub async fn observe(
+    mut observer: Observer,
+    answer: Result<Response<Incoming>, UpstreamError>,
+    waits: Waits,
+) -> Response<AnswerBody> {
     let response = match answer {
         Ok(response) => response,
         Err(error) => return failed(observer, &error).await,
@@ -237,9 +241,17 @@ struct Observed {
 #[derive(Debug)]
 enum State {
     /// `left`: bytes until the last one, where the answer says its length.
-    Streaming { body: Incoming, left: Option<u64>, timer: Option<Pin<Box<Sleep>>> },
+    Streaming {
+        body: Incoming,
+        left: Option<u64>,
+        timer: Option<Pin<Box<Sleep>>>,
+    },
     /// The answer is complete; `held` goes out when its outcome is on disk.
-    Settling { written: Written, held: Option<Frame<Bytes>>, broken: Option<AnswerError> },
+    Settling {
+        written: Written,
+        held: Option<Frame<Bytes>>,
+        broken: Option<AnswerError>,
+    },
     Done,
 }
 
@@ -287,7 +299,9 @@ impl Body for AnswerBody {
             Inner::Whole(whole) => SizeHint::with_exact(whole.data.iter().map(|data| data.len() as u64).sum()),
             Inner::Observed(observed) => match &observed.state {
                 State::Streaming { left: Some(left), .. } => SizeHint::with_exact(*left),
-                State::Settling { held: Some(held), .. } => SizeHint::with_exact(held.data_ref().map_or(0, |data| data.len() as u64)),
+                State::Settling { held: Some(held), .. } => {
+                    SizeHint::with_exact(held.data_ref().map_or(0, |data| data.len() as u64))
+                }
                 State::Done => SizeHint::with_exact(0),
                 _ => SizeHint::default(),
             },

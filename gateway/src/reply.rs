@@ -53,8 +53,12 @@ pub fn error(protocol: Protocol, problem: &Problem, request_id: &str) -> Respons
             ("application/xml", format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{request_id}</RequestId></Error>").into_bytes())
         }
         Protocol::RpcV2Cbor => ("application/cbor", cbor_error(code, &message)),
-        Protocol::Json => ("application/x-amz-json-1.1", serde_json::json!({ "__type": code, "message": message }).to_string().into_bytes()),
-        Protocol::RestJson | Protocol::Unknown => ("application/json", serde_json::json!({ "code": code, "message": message }).to_string().into_bytes()),
+        Protocol::Json => {
+            ("application/x-amz-json-1.1", serde_json::json!({ "__type": code, "message": message }).to_string().into_bytes())
+        }
+        Protocol::RestJson | Protocol::Unknown => {
+            ("application/json", serde_json::json!({ "code": code, "message": message }).to_string().into_bytes())
+        }
     };
     let mut response = plain(problem.status, content_type, body.into());
     let headers = response.headers_mut();
@@ -102,7 +106,8 @@ mod tests {
     use http_body_util::BodyExt;
 
     async fn check(protocol: Protocol, content_type: &str, holds: &[&str]) {
-        let problem = Problem { status: StatusCode::FORBIDDEN, code: "AccessDenied", record_code: "x", message: "a < b".to_owned() };
+        let problem =
+            Problem { status: StatusCode::FORBIDDEN, code: "AccessDenied", record_code: "x", message: "a < b".to_owned() };
         let response = error(protocol, &problem, "req-1");
         assert_eq!(response.headers()["content-type"], content_type, "{protocol:?}");
         assert_eq!(response.status(), 403);
@@ -113,7 +118,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_has_the_shape_of_its_protocol() {
-        check(Protocol::Query, "text/xml", &["<ErrorResponse>", "<Type>Sender</Type>", "<Code>AccessDenied</Code>", "a &lt; b", "<RequestId>req-1</RequestId>"]).await;
+        check(
+            Protocol::Query,
+            "text/xml",
+            &["<ErrorResponse>", "<Type>Sender</Type>", "<Code>AccessDenied</Code>", "a &lt; b", "<RequestId>req-1</RequestId>"],
+        )
+        .await;
         check(Protocol::Ec2, "text/xml", &["<Response><Errors>", "<RequestID>req-1</RequestID>"]).await;
         check(Protocol::S3, "application/xml", &["<Error><Code>AccessDenied</Code>"]).await;
         check(Protocol::Json, "application/x-amz-json-1.1", &["\"__type\":\"AccessDenied\"", "a < b"]).await;

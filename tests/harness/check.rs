@@ -54,7 +54,9 @@ pub fn verify(folder: &Path, key: &VerifierKey) -> Report {
     let mut names: Vec<_> = entries.filter(|name| name != NOTE_NAME).collect();
     names.sort();
     let note = std::fs::read(folder.join(NOTE_NAME)).map(|note| String::from_utf8_lossy(&note).into_owned()).unwrap_or_default();
-    verify_ledger(key, &note, &names, &mut |name| std::fs::read(folder.join(name)).map(Bytes::from).map_err(|error| error.to_string()))
+    verify_ledger(key, &note, &names, &mut |name| {
+        std::fs::read(folder.join(name)).map(Bytes::from).map_err(|error| error.to_string())
+    })
 }
 
 /// Verifies everything a stopped gateway left: all of it must hold. Returns it by window.

@@ -7,7 +7,10 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, ServerName, pem::PemObject}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use sealgate_policies::session::Session;
 use std::{convert::Infallible, io, sync::Arc};
 use tokio::{
@@ -44,7 +47,8 @@ pub fn credential(gateway: &TestGateway, session: &Session) -> String {
 /// Sends CONNECT and returns the status line's number, the rest of the answer's head, and the connection.
 pub async fn connect(gateway: &TestGateway, credential: Option<&str>, target: &str) -> (StatusCode, String, TcpStream) {
     let mut stream = TcpStream::connect(gateway.running().gateway.listen).await.unwrap();
-    let credential = credential.map(|credential| format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(credential))).unwrap_or_default();
+    let credential =
+        credential.map(|credential| format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(credential))).unwrap_or_default();
     stream.write_all(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credential}\r\n").as_bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -140,5 +144,8 @@ pub fn caller_identity(host: &str) -> Request<Body> {
 
 /// An `Authorization` header for a service.
 pub fn authorization(service: &str) -> String {
-    format!("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261123/us-east-1/{service}/aws4_request, SignedHeaders=host;x-amz-date, Signature={}", "f".repeat(64))
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261123/us-east-1/{service}/aws4_request, SignedHeaders=host;x-amz-date, Signature={}",
+        "f".repeat(64)
+    )
 }

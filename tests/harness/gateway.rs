@@ -29,7 +29,11 @@ impl TestGateway {
     /// A gateway that is not started yet, with every AWS host routed to `upstream`.
     pub fn new(folder: TempDir, upstream: &Upstream) -> Self {
         let route = |host: &str| Route { host: host.into(), to: upstream.address.to_string(), ca: Some(upstream.ca.clone()) };
-        let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), route: vec![route("amazonaws.com"), route("internal.test")], ..Config::default() };
+        let config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            route: vec![route("amazonaws.com"), route("internal.test")],
+            ..Config::default()
+        };
         Self { folder, clock: Arc::default(), disk: Arc::default(), config, running: None }
     }
 
@@ -86,5 +90,12 @@ impl TestGateway {
 
 /// A session for alice, for an hour.
 pub fn grant(window: &str) -> Grant {
-    Grant { window: window.into(), principal: "alice".into(), kind: PrincipalKind::Human, acting_for: None, duration: "1h".parse().unwrap(), reason: "a test".into() }
+    Grant {
+        window: window.into(),
+        principal: "alice".into(),
+        kind: PrincipalKind::Human,
+        acting_for: None,
+        duration: "1h".parse().unwrap(),
+        reason: "a test".into(),
+    }
 }

@@ -2,7 +2,12 @@
 //! a client that speaks through CONNECT ([`client`]), a disk that fails on command ([`faults`]), verification of everything
 //! that was written ([`mod@check`]), and the real programs ([`programs`]).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a harness that can't be set up fails its test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a harness that can't be set up fails its test"
+)]
 
 pub mod check;
 pub mod client;

@@ -62,14 +62,20 @@ impl Upstream {
             async move {
                 let service = service_fn(move |request: Request<Incoming>| {
                     let line = format!("{} {}", request.method(), request.uri());
-                    log.lock().unwrap().push(Seen { version: format!("{:?}", request.version()), line, headers: request.headers().clone() });
+                    log.lock().unwrap().push(Seen {
+                        version: format!("{:?}", request.version()),
+                        line,
+                        headers: request.headers().clone(),
+                    });
                     let answer = handler(request);
                     async move { Ok::<_, Infallible>(answer.await) }
                 });
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 // A client that goes away ends its connection with an error, which is its affair.
                 if http2 {
-                    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 } else {
                     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 }
@@ -94,7 +100,11 @@ impl Upstream {
     }
 }
 
-async fn listen<F>(folder: &Path, offer: Offer, serve: impl Fn(TlsStream<TcpStream>) -> F + Send + Sync + 'static) -> (SocketAddr, PathBuf)
+async fn listen<F>(
+    folder: &Path,
+    offer: Offer,
+    serve: impl Fn(TlsStream<TcpStream>) -> F + Send + Sync + 'static,
+) -> (SocketAddr, PathBuf)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -125,7 +135,14 @@ fn server_config(ca: &Path, offer: Offer) -> ServerConfig {
     let certificate = parameters.self_signed(&ca_key).unwrap();
     std::fs::write(ca, certificate.pem()).unwrap();
     let issuer = Issuer::new(parameters, ca_key);
-    let names = ["*.amazonaws.com", "*.us-east-1.amazonaws.com", "*.s3.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "*.sso.us-east-1.amazonaws.com", "*.internal.test"];
+    let names = [
+        "*.amazonaws.com",
+        "*.us-east-1.amazonaws.com",
+        "*.s3.amazonaws.com",
+        "*.s3.us-east-1.amazonaws.com",
+        "*.sso.us-east-1.amazonaws.com",
+        "*.internal.test",
+    ];
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(names.map(String::from)).unwrap().signed_by(&key, &issuer).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

@@ -183,6 +183,34 @@ async fn a_client_that_expects_100_continue_is_told_to_continue() {
     assert_eq!(window(&gateway.home(), "CHG-1").payloads[&2].body.as_deref(), Some(&b"hello"[..]));
 }
 
+/// A client that is still sending when its call fails reads the answer all the same.
+#[tokio::test]
+async fn a_failed_upload_gets_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, digesting()).await;
+    let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
+    gateway.stop().await;
+    gateway.config.route[0].to = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    gateway.start().await;
+    for speak in [Speak::Http1, Speak::Http2] {
+        let mut client = Client::open(&gateway, &session, HOST, speak).await;
+        let (status, body) = client.call(put(flow(128), Some(128 * CHUNK))).await;
+        assert_eq!(status, 502, "{speak:?}");
+        assert!(String::from_utf8_lossy(&body).contains("<Code>BadGateway</Code>"));
+    }
+    gateway
+        .running()
+        .gateway
+        .sessions
+        .end_session(&session.id, sealgate_policies::session::Status::Revoked, "test", "no")
+        .await
+        .unwrap();
+    let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
+    assert_eq!(client.call(put(flow(128), Some(128 * CHUNK))).await.0, 403);
+    gateway.stop().await;
+    assert_eq!(window(&gateway.home(), "CHG-1").of(&Kind::Outcome).len(), 2);
+}
+
 #[tokio::test]
 async fn the_capture_is_as_large_as_configured() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,7 +226,10 @@ async fn the_capture_is_as_large_as_configured() {
         gateway.stop().await;
         let evidence = window(&gateway.home(), &id);
         let intent = &evidence.payloads[&2];
-        assert_eq!((intent.body_capture, intent.body.as_ref().map_or(0, Bytes::len), intent.body_bytes), (Some(expected), capture, Some(43)));
+        assert_eq!(
+            (intent.body_capture, intent.body.as_ref().map_or(0, Bytes::len), intent.body_bytes),
+            (Some(expected), capture, Some(43))
+        );
         assert_eq!(evidence.records[2].fields.operation.as_deref(), Some("GetCallerIdentity"), "named all the same");
     }
 }
@@ -208,7 +239,8 @@ async fn an_answer_without_body_is_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let answer = handler(|request| async move {
         let mut response = text("");
-        *response.status_mut() = if request.method() == http::Method::HEAD { http::StatusCode::OK } else { http::StatusCode::NO_CONTENT };
+        *response.status_mut() =
+            if request.method() == http::Method::HEAD { http::StatusCode::OK } else { http::StatusCode::NO_CONTENT };
         if request.method() == http::Method::HEAD {
             response.headers_mut().insert("content-length", "1234".parse().unwrap());
         }

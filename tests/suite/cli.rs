@@ -41,7 +41,9 @@ impl Gateway {
     /// Opens a window and a session in it; returns the session's id.
     pub(crate) fn session(&self, window: &str) -> String {
         self.ok(&["window", "open", window, "--title", "a test", "--for", "4h"]);
-        self.ok(&["session", "open", "--window", window, "--principal", "alice", "--for", "1h", "--reason", "a test", "--quiet"]).trim().to_owned()
+        self.ok(&["session", "open", "--window", window, "--principal", "alice", "--for", "1h", "--reason", "a test", "--quiet"])
+            .trim()
+            .to_owned()
     }
 
     /// Ends the process with a signal and waits for it.
@@ -126,7 +128,8 @@ fn windows_and_sessions_go_through_their_states() {
     for name in ["HTTPS_PROXY", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
         assert!(environment.contains(&format!("export {name}='")), "{environment}");
     }
-    let output = command(&home, &["session", "exec", &session, "--", "sh", "-c", "echo $SEALGATE_SESSION; exit 7"]).output().unwrap();
+    let output =
+        command(&home, &["session", "exec", &session, "--", "sh", "-c", "echo $SEALGATE_SESSION; exit 7"]).output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stdout).unwrap().trim()), (Some(7), session.as_str()));
     gateway.ok(&["session", "revoke", &session, "--reason", "no more"]);
     check(&home, &["session", "close", &session], 1, &["revoked already"]);
@@ -137,7 +140,10 @@ fn windows_and_sessions_go_through_their_states() {
     gateway.signal("TERM");
     let key = home.join("keys/gateway.vkey");
     let verified = gateway.ok(&["verify", home.join("evidence").to_str().unwrap(), "--key", key.to_str().unwrap()]);
-    assert!(verified.contains("CHG-1") && verified.contains("L2 record hashes, chain, tree PASS") && verified.contains("NOT CHECKED"), "{verified}");
+    assert!(
+        verified.contains("CHG-1") && verified.contains("L2 record hashes, chain, tree PASS") && verified.contains("NOT CHECKED"),
+        "{verified}"
+    );
 }
 
 #[test]
@@ -159,7 +165,9 @@ fn queries_run_over_the_signed_files_and_no_others() {
     let gateway = Gateway::start(&folder.path().join("home"), "");
     gateway.session("CHG-1");
     let duckdb = python("duckdb");
-    let query = |sql: &str| command(&gateway.home, &["query", sql, "--format", "csv", "--duckdb", duckdb.to_str().unwrap()]).output().unwrap();
+    let query = |sql: &str| {
+        command(&gateway.home, &["query", sql, "--format", "csv", "--duckdb", duckdb.to_str().unwrap()]).output().unwrap()
+    };
     // The window is open and its records are in the journal: the query sees them all the same.
     let counted = query("select kind, count(*) as n from records where change_window = 'CHG-1' group by all order by all");
     assert_eq!(String::from_utf8(counted.stdout).unwrap().replace('\r', ""), "kind,n\nsession_open,1\nwindow_open,1\n");
@@ -170,9 +178,18 @@ fn queries_run_over_the_signed_files_and_no_others() {
     let ledger = sealgate_tests::check::ledgers(&gateway.home).remove("CHG-1").unwrap();
     fs::copy(ledger.join("records-000000000000.parquet"), ledger.join("records-000000000002.parquet")).unwrap();
     let again = query("select count(*) as n from records where change_window = 'CHG-1'");
-    assert_eq!(String::from_utf8(again.stdout).unwrap().replace('\r', ""), "n\n2\n", "a stranger beside the signed files is not read");
+    assert_eq!(
+        String::from_utf8(again.stdout).unwrap().replace('\r', ""),
+        "n\n2\n",
+        "a stranger beside the signed files is not read"
+    );
     fs::write(ledger.join("records-000000000000.parquet"), "x").unwrap();
     let output = query("select 1");
     assert!(!output.status.success() && said(&output).contains("not the file that was signed"), "{}", said(&output));
-    check(&gateway.home, &["query", "select 1", "--duckdb", "/nonexistent/duckdb", "--evidence", "/nonexistent"], 1, &["/nonexistent"]);
+    check(
+        &gateway.home,
+        &["query", "select 1", "--duckdb", "/nonexistent/duckdb", "--evidence", "/nonexistent"],
+        1,
+        &["/nonexistent"],
+    );
 }

@@ -18,8 +18,14 @@ use std::{
 fn in_session(gateway: &Gateway, session: &str, program: &Path, arguments: &[&str]) -> Command {
     let mut command = command(&gateway.home, &["session", "exec", session, "--"]);
     command.arg(program).args(arguments);
-    command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret").env("AWS_DEFAULT_REGION", "us-east-1");
-    command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_DEFAULT_REGION", "us-east-1");
+    command
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
     command
 }
 
@@ -39,7 +45,13 @@ fn close_and_verify(gateway: &mut Gateway, window: &str) {
     gateway.signal("TERM");
     let (evidence, key) = (gateway.home.join("evidence"), gateway.home.join("keys/gateway.vkey"));
     for output in [verify_rust(&evidence, &key), verify_py(&evidence, &key)] {
-        assert_eq!(output.status.code(), Some(0), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -70,9 +82,22 @@ fn the_aws_cli_works_over_several_services_and_every_call_is_named() {
     close_and_verify(&mut gateway, "CHG-1");
     let evidence = window(&gateway.home, "CHG-1");
     let named = |service: &str, operation: &str| {
-        evidence.of(&Kind::Intent).into_iter().filter(|record| record.fields.service.as_deref() == Some(service) && record.fields.operation.as_deref() == Some(operation)).count()
+        evidence
+            .of(&Kind::Intent)
+            .into_iter()
+            .filter(|record| {
+                record.fields.service.as_deref() == Some(service) && record.fields.operation.as_deref() == Some(operation)
+            })
+            .count()
     };
-    for (service, operation) in [("sts", "GetCallerIdentity"), ("ec2", "RunInstances"), ("iam", "CreateUser"), ("iam", "CreateAccessKey"), ("iam", "GetUser"), ("dynamodb", "ListTables")] {
+    for (service, operation) in [
+        ("sts", "GetCallerIdentity"),
+        ("ec2", "RunInstances"),
+        ("iam", "CreateUser"),
+        ("iam", "CreateAccessKey"),
+        ("iam", "GetUser"),
+        ("dynamodb", "ListTables"),
+    ] {
         assert_eq!(named(service, operation), 1, "{service}:{operation}");
     }
     let missing = evidence.of(&Kind::Outcome).into_iter().find(|record| record.fields.status == Some(404)).unwrap();
@@ -92,10 +117,20 @@ fn a_session_that_is_over_is_told_to_the_aws_cli_in_its_own_words() {
     let environment = ok(in_session(&gateway, &session, Path::new("env"), &[]));
     let variables: Vec<_> = environment.lines().filter_map(|line| line.split_once('=')).collect();
     gateway.ok(&["session", "revoke", &session, "--reason", "enough"]);
-    for (arguments, says) in [(["sts", "get-caller-identity"], "AccessDenied"), (["s3", "ls"], "AccessDenied"), (["dynamodb", "list-tables"], "AccessDenied")] {
+    for (arguments, says) in [
+        (["sts", "get-caller-identity"], "AccessDenied"),
+        (["s3", "ls"], "AccessDenied"),
+        (["dynamodb", "list-tables"], "AccessDenied"),
+    ] {
         let output = Command::new(python("aws")).args(arguments).envs(variables.iter().copied()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && text.contains(says) && text.contains("was revoked") && text.contains("sealgate session open"), "{arguments:?}: {text}");
+        assert!(
+            !output.status.success()
+                && text.contains(says)
+                && text.contains("was revoked")
+                && text.contains("sealgate session open"),
+            "{arguments:?}: {text}"
+        );
     }
 }
 
@@ -106,12 +141,17 @@ fn signatures_pass_through_to_a_server_that_checks_them() {
     let mut gateway = Gateway::start(&folder.path().join("home"), &moto.route());
     let session = gateway.session("CHG-1");
     let said = ok(in_session(&gateway, &session, &python("python3"), &[&script("signed.py")]));
-    assert_eq!(said.lines().collect::<Vec<_>>(), ["arn arn:aws:iam::123456789012:user/alice", "refused SignatureDoesNotMatch", "items 200"]);
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        ["arn arn:aws:iam::123456789012:user/alice", "refused SignatureDoesNotMatch", "items 200"]
+    );
     close_and_verify(&mut gateway, "CHG-1");
     let evidence = window(&gateway.home, "CHG-1");
-    let puts = evidence.of(&Kind::Intent).into_iter().filter(|record| record.fields.operation.as_deref() == Some("PutItem")).count();
+    let puts =
+        evidence.of(&Kind::Intent).into_iter().filter(|record| record.fields.operation.as_deref() == Some("PutItem")).count();
     assert_eq!(puts, 200);
-    let refused = evidence.of(&Kind::Outcome).into_iter().find(|record| record.fields.error_code.as_deref() == Some("SignatureDoesNotMatch"));
+    let refused =
+        evidence.of(&Kind::Outcome).into_iter().find(|record| record.fields.error_code.as_deref() == Some("SignatureDoesNotMatch"));
     assert_eq!(refused.unwrap().fields.status, Some(403));
 }
 
@@ -129,7 +169,9 @@ fn bodies_of_64_mib_leave_memory_flat() {
     let moto = Moto::start(folder.path(), None);
     let mut gateway = Gateway::start(&folder.path().join("home"), &moto.route());
     let session = gateway.session("CHG-1");
-    let move_bodies = |mebibytes: &str, times: &str| ok(in_session(&gateway, &session, &python("python3"), &[&script("bodies.py"), mebibytes, times]));
+    let move_bodies = |mebibytes: &str, times: &str| {
+        ok(in_session(&gateway, &session, &python("python3"), &[&script("bodies.py"), mebibytes, times]))
+    };
     move_bodies("4", "2");
     let before = peak_memory(gateway.id());
     move_bodies("64", "2");
@@ -148,8 +190,30 @@ async fn a_gateway_killed_under_load_loses_nothing_it_acknowledged() {
     let mut answered = 0;
     for round in 0..ROUNDS {
         let mut gateway = Gateway::start(&home, &format!("{route}[ledger]\npart_records = 40\n"));
-        let session = if round == 0 { gateway.session("CHG-1") } else { gateway.ok(&["session", "open", "--window", "CHG-1", "--principal", "ci", "--kind", "workload", "--for", "1h", "--reason", "load", "-q"]).trim().to_owned() };
-        let mut load = in_session(&gateway, &session, &python("python3"), &[&script("load.py"), "8"]).stdout(Stdio::piped()).spawn().unwrap();
+        let session = if round == 0 {
+            gateway.session("CHG-1")
+        } else {
+            gateway
+                .ok(&[
+                    "session",
+                    "open",
+                    "--window",
+                    "CHG-1",
+                    "--principal",
+                    "ci",
+                    "--kind",
+                    "workload",
+                    "--for",
+                    "1h",
+                    "--reason",
+                    "load",
+                    "-q",
+                ])
+                .trim()
+                .to_owned()
+        };
+        let mut load =
+            in_session(&gateway, &session, &python("python3"), &[&script("load.py"), "8"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(load.stdout.take().unwrap()).lines();
         // Killed in the middle of it, at another place each round.
         let before_kill = 60 + 37 * round;
@@ -193,5 +257,8 @@ fn one_recorded_command_needs_nothing_but_itself() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("123456789012"));
-    assert_eq!(window(&home, "CHG-1").kinds(), ["window_open", "session_open", "intent", "outcome", "session_close", "window_close"]);
+    assert_eq!(
+        window(&home, "CHG-1").kinds(),
+        ["window_open", "session_open", "intent", "outcome", "session_close", "window_close"]
+    );
 }

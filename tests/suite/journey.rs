@@ -33,10 +33,22 @@ async fn journey(speak: Speak, offer: Offer, version: &str) {
     let text = |text: &Option<sealgate_schema::Text>| text.as_deref().unwrap_or_default().to_owned();
     let fields = &intent.fields;
     assert_eq!(text(&fields.session), session.id.to_string());
-    assert_eq!((text(&fields.principal), text(&fields.principal_kind), text(&fields.attribution)), ("alice".into(), "human".into(), "token".into()));
-    assert_eq!((text(&fields.service), text(&fields.region), text(&fields.operation)), ("sts".into(), "us-east-1".into(), "GetCallerIdentity".into()));
-    assert_eq!((text(&fields.access), text(&fields.credential), text(&fields.host)), ("read".into(), "AKIAIOSFODNN7EXAMPLE".into(), HOST.into()));
-    assert_eq!((text(&fields.method), text(&fields.path), text(&fields.decision), text(&fields.user_agent)), ("POST".into(), "/".into(), "permit".into(), "test/1".into()));
+    assert_eq!(
+        (text(&fields.principal), text(&fields.principal_kind), text(&fields.attribution)),
+        ("alice".into(), "human".into(), "token".into())
+    );
+    assert_eq!(
+        (text(&fields.service), text(&fields.region), text(&fields.operation)),
+        ("sts".into(), "us-east-1".into(), "GetCallerIdentity".into())
+    );
+    assert_eq!(
+        (text(&fields.access), text(&fields.credential), text(&fields.host)),
+        ("read".into(), "AKIAIOSFODNN7EXAMPLE".into(), HOST.into())
+    );
+    assert_eq!(
+        (text(&fields.method), text(&fields.path), text(&fields.decision), text(&fields.user_agent)),
+        ("POST".into(), "/".into(), "permit".into(), "test/1".into())
+    );
     assert_eq!((fields.call, fields.request_bytes), (Some(2), Some(43)));
     assert_eq!(evidence.payloads[&2].body_capture, Some(Capture::Full));
     assert_eq!(evidence.payloads[&2].body.as_deref(), Some(&b"Action=GetCallerIdentity&Version=2011-06-15"[..]));

@@ -107,7 +107,9 @@ async fn a_call_in_a_closed_window_is_refused_and_recorded_in_the_day() {
 async fn hosts_that_can_not_be_recorded_are_refused_not_tunnelled() {
     let (mut gateway, session, _upstream) = gateway().await;
     let credential = credential(&gateway, &session);
-    for target in ["compute.googleapis.com:443", "management.azure.com:443", "169.254.169.254:80", "sts.amazonaws.com.evil.example:443"] {
+    for target in
+        ["compute.googleapis.com:443", "management.azure.com:443", "169.254.169.254:80", "sts.amazonaws.com.evil.example:443"]
+    {
         let (status, ..) = connect(&gateway, Some(&credential), target).await;
         assert_eq!(status, 403, "{target}");
     }
@@ -210,7 +212,11 @@ async fn a_handshake_for_another_name_fails_and_is_recorded() {
 #[tokio::test]
 async fn what_is_not_connect_is_refused_with_a_word_on_what_this_is() {
     let (mut gateway, _, _upstream) = gateway().await;
-    for request in ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n", "CONNECT nowhere HTTP/1.1\r\nHost: x\r\n\r\n"] {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n",
+        "CONNECT nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
         let mut stream = tokio::net::TcpStream::connect(gateway.running().gateway.listen).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
@@ -238,7 +244,11 @@ async fn errors_have_the_shape_of_the_service() {
     let requests = [
         ("bucket.s3.amazonaws.com", s3.body(whole("")).unwrap(), "<Error><Code>AccessDenied</Code>"),
         ("dynamodb.us-east-1.amazonaws.com", dynamodb.body(whole("{}")).unwrap(), "\"__type\":\"AccessDenied"),
-        ("ec2.us-east-1.amazonaws.com", ec2.body(whole("Action=DescribeInstances&Version=2016-11-15")).unwrap(), "<Response><Errors><Error><Code>AccessDenied"),
+        (
+            "ec2.us-east-1.amazonaws.com",
+            ec2.body(whole("Action=DescribeInstances&Version=2016-11-15")).unwrap(),
+            "<Response><Errors><Error><Code>AccessDenied",
+        ),
     ];
     for (host, request, holds) in requests {
         let mut client = Client::open(&gateway, &session, host, Speak::Http1).await;
@@ -259,7 +269,8 @@ async fn a_route_opens_a_private_host() {
     // A route under another CA does not trust the upstream.
     let other = tempfile::tempdir().unwrap();
     let stranger = Upstream::start(other.path(), Offer::Http1, sts()).await;
-    gateway.config.route = vec![Route { host: "amazonaws.com".into(), to: upstream.address.to_string(), ca: Some(stranger.ca.clone()) }];
+    gateway.config.route =
+        vec![Route { host: "amazonaws.com".into(), to: upstream.address.to_string(), ca: Some(stranger.ca.clone()) }];
     gateway.start().await;
     let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
     let (status, body) = client.call(caller_identity(HOST)).await;

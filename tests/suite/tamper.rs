@@ -147,7 +147,10 @@ fn copy(from: &Path, to: &Path) {
 /// Both verifiers' exit codes, and what they printed.
 fn verdicts(ledger: &Path, key: &Path) -> ([Option<i32>; 2], String) {
     let outputs = [verify_rust(ledger, key), verify_py(ledger, key)];
-    let text = outputs.iter().map(|output| String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)).collect();
+    let text = outputs
+        .iter()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        .collect();
     (outputs.map(|output| output.status.code()), text)
 }
 
@@ -175,7 +178,13 @@ async fn a_changed_cell_is_named_by_both_verifiers() {
     rewrite(&file(&ledger, "records-"), change_principal);
     for output in [verify_rust(&ledger, &key), verify_py(&ledger, &key)] {
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let named: Vec<_> = report["ledgers"][0]["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "L2").map(|finding| finding["seq"].as_u64()).collect();
+        let named: Vec<_> = report["ledgers"][0]["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["level"] == "L2")
+            .map(|finding| finding["seq"].as_u64())
+            .collect();
         assert_eq!(named, [Some(2)], "{report:#}");
     }
 }

@@ -74,7 +74,8 @@ async fn a_short_answer_that_breaks_off_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_streamed_answer_that_breaks_off_breaks_off_for_the_client_too() {
     check(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nhalf", false, (None, Some(200), "SealgateUpstreamBroken")).await;
-    check(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", true, (None, Some(200), "SealgateUpstreamBroken")).await;
+    check(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", true, (None, Some(200), "SealgateUpstreamBroken"))
+        .await;
 }
 
 #[tokio::test]
@@ -100,14 +101,18 @@ async fn a_client_that_leaves_while_the_upstream_works_leaves_an_outcome() {
         let folder = tempfile::tempdir().unwrap();
         let arrived = Arc::new(Notify::new());
         let told = arrived.clone();
-        let upstream = Upstream::start(folder.path(), Offer::Http1, handler(move |_| {
-            let told = told.clone();
-            async move {
-                told.notify_one();
-                std::future::pending::<()>().await;
-                text("")
-            }
-        }))
+        let upstream = Upstream::start(
+            folder.path(),
+            Offer::Http1,
+            handler(move |_| {
+                let told = told.clone();
+                async move {
+                    told.notify_one();
+                    std::future::pending::<()>().await;
+                    text("")
+                }
+            }),
+        )
         .await;
         let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
         let mut client = Client::open(&gateway, &session, HOST, speak).await;
@@ -163,7 +168,10 @@ async fn a_call_that_outlives_its_window_is_unknown_and_its_answer_is_cut() {
         tokio::task::yield_now().await;
     }
     gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
-    assert_eq!(window_kinds(&gateway), ["window_open", "session_open", "intent", "session_close", "outcome_unknown", "window_close"]);
+    assert_eq!(
+        window_kinds(&gateway),
+        ["window_open", "session_open", "intent", "session_close", "outcome_unknown", "window_close"]
+    );
     call.abort();
     gateway.stop_anyhow().await;
 }

@@ -25,23 +25,40 @@ pub enum AdminError {
 }
 
 /// Asks the gateway of a home.
-pub async fn ask<T: DeserializeOwned>(home: &Path, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T, AdminError> {
+pub async fn ask<T: DeserializeOwned>(
+    home: &Path,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Result<T, AdminError> {
     let stream = UnixStream::connect(socket(home)).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AdminError::NotRunning(home.display().to_string()),
         _ => AdminError::Broken(error.to_string()),
     })?;
-    tokio::time::timeout(ADMIN_WAIT, exchange(stream, method, path, body)).await.map_err(|_| AdminError::Broken(format!("not within {} s", ADMIN_WAIT.as_secs())))?
+    tokio::time::timeout(ADMIN_WAIT, exchange(stream, method, path, body))
+        .await
+        .map_err(|_| AdminError::Broken(format!("not within {} s", ADMIN_WAIT.as_secs())))?
 }
 
-async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T, AdminError> {
+async fn exchange<T: DeserializeOwned>(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Result<T, AdminError> {
     let broken = |error: &dyn std::fmt::Display| AdminError::Broken(error.to_string());
     let body = match body {
         Some(body) => serde_json::to_vec(body).map_err(|error| broken(&error))?,
         None => Vec::new(),
     };
-    let request = Request::builder().method(method).uri(path).header(header::HOST, "sealgate").header(header::CONTENT_TYPE, "application/json");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "sealgate")
+        .header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Full::new(Bytes::from(body))).map_err(|error| broken(&error))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

@@ -70,7 +70,9 @@ impl From<SessionError> for Failure {
         let status = match &error {
             SessionError::Invalid(_) => StatusCode::BAD_REQUEST,
             SessionError::NotFound(_) => StatusCode::NOT_FOUND,
-            SessionError::Conflict(_) | SessionError::Ledger(LedgerError::WindowExists(_) | LedgerError::WindowClosed(_)) => StatusCode::CONFLICT,
+            SessionError::Conflict(_) | SessionError::Ledger(LedgerError::WindowExists(_) | LedgerError::WindowClosed(_)) => {
+                StatusCode::CONFLICT
+            }
             SessionError::Ledger(_) | SessionError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, error.to_string())
@@ -124,7 +126,11 @@ async fn list_sessions(State(gateway): Gate) -> Json<Vec<SessionView>> {
     Json(gateway.sessions.sessions().iter().map(|session| session_view(session, gateway.clock.now())).collect())
 }
 
-async fn open_session(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, request: Body<OpenSession>) -> Answer<SessionView> {
+async fn open_session(
+    State(gateway): Gate,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Body<OpenSession>,
+) -> Answer<SessionView> {
     let request = body(request)?;
     let grant = Grant {
         window: request.window,
@@ -138,12 +144,22 @@ async fn open_session(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>
     Ok(Json(session_view(&session, gateway.clock.now())))
 }
 
-async fn close_session(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, Path(id): Path<String>, request: Body<CloseSession>) -> Answer<()> {
+async fn close_session(
+    State(gateway): Gate,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    request: Body<CloseSession>,
+) -> Answer<()> {
     let reason = body(request)?.reason;
     Ok(Json(gateway.sessions.end_session(&id, Status::Closed, &peer.0, &reason).await?))
 }
 
-async fn revoke_session(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, Path(id): Path<String>, request: Body<CloseSession>) -> Answer<()> {
+async fn revoke_session(
+    State(gateway): Gate,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    request: Body<CloseSession>,
+) -> Answer<()> {
     let reason = body(request)?.reason;
     Ok(Json(gateway.sessions.end_session(&id, Status::Revoked, &peer.0, &reason).await?))
 }
@@ -152,7 +168,13 @@ async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec
     let session = gateway.sessions.session(&id)?;
     let status = session.status(gateway.clock.now());
     if status != Status::Open {
-        return Err(Failure(StatusCode::CONFLICT, format!("session {id} is {status}; open a new one: sealgate session open --window {} --principal {} --for 1h --reason \"...\"", session.window, session.principal)));
+        return Err(Failure(
+            StatusCode::CONFLICT,
+            format!(
+                "session {id} is {status}; open a new one: sealgate session open --window {} --principal {} --for 1h --reason \"...\"",
+                session.window, session.principal
+            ),
+        ));
     }
     Ok(Json(env::environment(&gateway, &id)))
 }

@@ -102,7 +102,11 @@ fn signed_files(folder: &Path, key: &VerifierKey) -> Result<Files, Failure> {
             let path = note.with_file_name(&file.name);
             let bytes = fs::read(&path).map_err(|error| Failure::new(1, format!("{}: {error}", path.display())))?;
             if Hash::of(&[&bytes]).to_string() != file.sha256 {
-                let line = format!("{} is not the file that was signed; see: sealgate verify {} --key KEY", path.display(), folder.display());
+                let line = format!(
+                    "{} is not the file that was signed; see: sealgate verify {} --key KEY",
+                    path.display(),
+                    folder.display()
+                );
                 return Err(Failure::new(1, line));
             }
             match file.table {

@@ -95,7 +95,10 @@ pub(super) async fn open(home: &Path, request: OpenSession) -> Result<SessionVie
 }
 
 fn announce(session: &SessionView) {
-    println!("session {} for {} ({}) in window {} until {}", session.id, session.principal, session.kind, session.window, session.expires);
+    println!(
+        "session {} for {} ({}) in window {} until {}",
+        session.id, session.principal, session.kind, session.window, session.expires
+    );
     println!("use it: sealgate session exec {} -- COMMAND", session.id);
     println!("    or: eval \"$(sealgate session env {})\"", session.id);
 }
@@ -133,7 +136,9 @@ async fn list(home: &Path, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&sessions)?);
         return Ok(());
     }
-    let row = |session: SessionView| vec![session.id, session.status, session.window, session.principal, session.kind, session.expires, session.reason];
+    let row = |session: SessionView| {
+        vec![session.id, session.status, session.window, session.principal, session.kind, session.expires, session.reason]
+    };
     let rows: Vec<_> = sessions.into_iter().map(row).collect();
     print_table(&["SESSION", "STATUS", "WINDOW", "PRINCIPAL", "KIND", "EXPIRES", "REASON"], &rows);
     Ok(())

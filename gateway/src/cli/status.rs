@@ -18,7 +18,10 @@ pub(super) async fn run(home: &Path, args: &Args) -> Outcome {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&health)?);
     } else {
-        println!("{} listens on {}, {} calls in flight, ledger {}", health.gateway, health.listen, health.calls_in_flight, health.state);
+        println!(
+            "{} listens on {}, {} calls in flight, ledger {}",
+            health.gateway, health.listen, health.calls_in_flight, health.state
+        );
     }
     match health.failure {
         None => Ok(ExitCode::SUCCESS),

@@ -57,7 +57,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     walk(&args.evidence, 0, &mut found)?;
     let checked: Vec<Checked> = found.ledgers.into_iter().map(|folder| check(&key, folder)).collect::<Result<_, _>>()?;
     let code = exit_code(&checked, &found.strays, args.sealed);
-    if args.json { print_json(&checked, &found.strays, code)? } else { print(&checked, &found.strays, args, code) }
+    if args.json {
+        print_json(&checked, &found.strays, code)?
+    } else {
+        print(&checked, &found.strays, args, code)
+    }
     Ok(ExitCode::from(code))
 }
 
@@ -164,7 +168,13 @@ fn print_report(folder: &Path, report: &Report) {
         (Some(ledger), Some(state)) => {
             let root = report.root.map(|root| root.to_string()).unwrap_or_default();
             let state = if state == State::Sealed { "sealed" } else { "open, not sealed yet" };
-            println!("{mark} {} · {} · {state} · {} records · root {}…", ledger.window(), ledger.gateway(), report.records, root.get(..16).unwrap_or_default());
+            println!(
+                "{mark} {} · {} · {state} · {} records · root {}…",
+                ledger.window(),
+                ledger.gateway(),
+                report.records,
+                root.get(..16).unwrap_or_default()
+            );
         }
         _ => println!("{mark} {} · nothing signed by this key", folder.display()),
     }
@@ -189,17 +199,18 @@ fn verdict(checked: &[Checked], args: &Args, code: u8) -> String {
         INCOMPLETE => format!("INCOMPLETE: {open} of {ledgers} not sealed"),
         _ => {
             let tail = if open > 0 { format!(" {open} still open: nothing signed says yet where it ends.") } else { String::new() };
-            format!("L0 to L2 hold for {ledgers}.{tail} L3 to L5 are not checked: a whole window that was removed, or an open one rolled back, would not be noticed.")
+            format!(
+                "L0 to L2 hold for {ledgers}.{tail} L3 to L5 are not checked: a whole window that was removed, or an open one rolled back, would not be noticed."
+            )
         }
     }
 }
 
 fn print_json(checked: &[Checked], strays: &[PathBuf], code: u8) -> Result<(), Failure> {
-    let finding = |finding: &sealgate_schema::verify::Finding| {
-        json!({ "level": format!("{:?}", finding.level), "seq": finding.seq, "place": finding.place, "what": finding.what })
-    };
+    let finding = |finding: &sealgate_schema::verify::Finding| json!({ "level": format!("{:?}", finding.level), "seq": finding.seq, "place": finding.place, "what": finding.what });
     let ledger = |Checked { folder, report }: &Checked| {
-        let levels: serde_json::Map<_, _> = Level::ALL.into_iter().map(|level| (format!("{level:?}"), json!(report.verdict(level).to_string()))).collect();
+        let levels: serde_json::Map<_, _> =
+            Level::ALL.into_iter().map(|level| (format!("{level:?}"), json!(report.verdict(level).to_string()))).collect();
         json!({
             "folder": folder.display().to_string(),
             "gateway": report.ledger.as_ref().map(|ledger| ledger.gateway().as_str()),

@@ -59,7 +59,10 @@ async fn list(home: &Path, json: bool) -> Result<(), super::Failure> {
         println!("{}", serde_json::to_string_pretty(&windows)?);
         return Ok(());
     }
-    let rows: Vec<_> = windows.into_iter().map(|window| vec![window.id, window.state.as_str().to_owned(), window.opened, window.closes, window.title]).collect();
+    let rows: Vec<_> = windows
+        .into_iter()
+        .map(|window| vec![window.id, window.state.as_str().to_owned(), window.opened, window.closes, window.title])
+        .collect();
     print_table(&["WINDOW", "STATE", "OPENED", "CLOSES", "TITLE"], &rows);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The request body on its way up: read ahead as far as naming the call needs it, then streamed.
 
 use super::capture::Capture;
-use crate::limits::{CLIENT_HEAD_WAIT, READ_AHEAD_BYTES_MAX};
+use crate::limits::{CLIENT_HEAD_WAIT, DISCARD_BYTES_MAX, DISCARD_WAIT, READ_AHEAD_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
+use tokio_util::task::TaskTracker;
 
 /// A request body that the upstream client sends.
 #[derive(Debug)]
@@ -23,8 +24,31 @@ pub struct RequestBody {
 
 #[derive(Debug)]
 struct Rest {
-    body: Incoming,
+    body: Option<Incoming>,
     seen: SharedCapture,
+    /// The client waits for a word before it sends, and has not had it.
+    waits_for_continue: bool,
+    tasks: TaskTracker,
+}
+
+/// A call that was refused or failed leaves its body unread. A client that is still sending would see its connection
+/// broken instead of the answer, so the rest is read and thrown away, within bounds.
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream() && !self.waits_for_continue) {
+            self.tasks.spawn(tokio::time::timeout(DISCARD_WAIT, discard(body)));
+        }
+    }
+}
+
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 /// What has streamed by so far, shared between the body on its way up and the observer of the call.
@@ -68,7 +92,12 @@ pub enum BodyError {
 
 /// Reads a body as far as the intent needs it: to its end where it is short, or where its length is not said; not at all
 /// where it is long and names no operation, or where the client waits for an answer before it goes on.
-pub async fn read_ahead(headers: &HeaderMap, mut body: Incoming, capture_bytes: usize) -> Result<Ahead, BodyError> {
+pub async fn read_ahead(
+    headers: &HeaderMap,
+    mut body: Incoming,
+    capture_bytes: usize,
+    tasks: &TaskTracker,
+) -> Result<Ahead, BodyError> {
     let mut frames = VecDeque::new();
     let mut length = 0;
     let wanted = if streams_at_once(headers) { 0 } else { READ_AHEAD_BYTES_MAX };
@@ -80,7 +109,8 @@ pub async fn read_ahead(headers: &HeaderMap, mut body: Incoming, capture_bytes: 
         }
         Ok::<_, hyper::Error>(body.is_end_stream())
     };
-    let ended = if wanted == 0 { false } else { tokio::time::timeout(CLIENT_HEAD_WAIT, reading).await.map_err(|_| BodyError::Slow)?? };
+    let ended =
+        if wanted == 0 { false } else { tokio::time::timeout(CLIENT_HEAD_WAIT, reading).await.map_err(|_| BodyError::Slow)?? };
     let bytes = joined(&frames, length);
     if ended {
         return Ok(Ahead { body: RequestBody { ahead: frames, rest: None }, bytes, streaming: None });
@@ -90,7 +120,9 @@ pub async fn read_ahead(headers: &HeaderMap, mut body: Incoming, capture_bytes: 
         capture.take(&bytes);
     }
     let seen = SharedCapture(Arc::new(Mutex::new(Some(capture))));
-    Ok(Ahead { body: RequestBody { ahead: frames, rest: Some(Rest { body, seen: seen.clone() }) }, bytes, streaming: Some(seen) })
+    let waits_for_continue = wanted == 0 && headers.contains_key(header::EXPECT);
+    let rest = Rest { body: Some(body), seen: seen.clone(), waits_for_continue, tasks: tasks.clone() };
+    Ok(Ahead { body: RequestBody { ahead: frames, rest: Some(rest) }, bytes, streaming: Some(seen) })
 }
 
 /// Long uploads, and event streams in which both sides talk at once.
@@ -99,7 +131,8 @@ fn streams_at_once(headers: &HeaderMap) -> bool {
     let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
     let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     let form = content_type.starts_with("application/x-www-form-urlencoded");
-    content_type.starts_with("application/vnd.amazon.eventstream") || (!form && length.is_some_and(|length| length > READ_AHEAD_BYTES_MAX as u64))
+    content_type.starts_with("application/vnd.amazon.eventstream")
+        || (!form && length.is_some_and(|length| length > READ_AHEAD_BYTES_MAX as u64))
 }
 
 fn joined(frames: &VecDeque<Frame<Bytes>>, length: usize) -> Bytes {
@@ -124,24 +157,26 @@ impl Body for RequestBody {
         if let Some(frame) = this.ahead.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(&mut rest.body).poll_frame(context));
+        let Some(Rest { body: Some(body), seen, waits_for_continue, .. }) = &mut this.rest else { return Poll::Ready(None) };
+        // Reading is what tells the client to go on.
+        *waits_for_continue = false;
+        let frame = ready!(Pin::new(body).poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            rest.seen.take(data);
+            seen.take(data);
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.body.is_end_stream())
+        self.ahead.is_empty() && self.rest.as_ref().and_then(|rest| rest.body.as_ref()).is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let ahead: u64 = self.ahead.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
-        let Some(rest) = &self.rest else { return SizeHint::with_exact(ahead) };
-        let hint = rest.body.size_hint();
+        let Some(body) = self.rest.as_ref().and_then(|rest| rest.body.as_ref()) else { return SizeHint::with_exact(ahead) };
+        let hint = body.size_hint();
         let mut sum = SizeHint::new();
         sum.set_lower(hint.lower().saturating_add(ahead));
         if let Some(upper) = hint.upper() {

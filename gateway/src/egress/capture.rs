@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use sealgate_policies::redact;
-use sealgate_schema::{Hash, payload::{Capture as Kept, Payload}};
+use sealgate_schema::{
+    Hash,
+    payload::{Capture as Kept, Payload},
+};
 use sha2::{Digest, Sha256};
 
 /// A body as far as it has been seen. Memory is bounded by `limit`.
@@ -83,8 +86,9 @@ impl Capture {
                 redact::Body::Omit => (Kept::Omitted, None, None),
             }
         };
-        if capture == Kept::Redacted || sha256.is_none() {
-            payload.headers.as_mut().map(|headers| redact::mask_digests(headers));
+        // What the header fields say of the body's digest tells as much as its hash would.
+        if let (Kept::Redacted, Some(headers)) | (Kept::Omitted, Some(headers)) = (capture, &mut payload.headers) {
+            redact::mask_digests(headers);
         }
         payload.body_capture = Some(capture);
         payload.body_sha256 = sha256;

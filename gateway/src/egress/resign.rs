@@ -33,7 +33,8 @@ pub fn resign(receipt: Receipt, mut parts: Parts, uri: Uri, body: RequestBody) -
     strip_hop_by_hop(&mut parts.headers);
     // The upstream client says the host in the way of the protocol that it ends up speaking. A spelling of the client's
     // own (with the port) may be what it signed, and stays.
-    if parts.headers.get(header::HOST).map(HeaderValue::as_bytes) == uri.authority().map(|authority| authority.as_str().as_bytes()) {
+    if parts.headers.get(header::HOST).map(HeaderValue::as_bytes) == uri.authority().map(|authority| authority.as_str().as_bytes())
+    {
         parts.headers.remove(header::HOST);
     }
     parts.uri = uri;

@@ -13,7 +13,10 @@ use hyper_util::{
     client::legacy::{self, Client},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, pem::PemObject}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use std::{
     future::Future,
     io,
@@ -118,7 +121,8 @@ impl Upstreams {
         }
         roots.add_parsable_certificates(native.certs);
         let default = upstream(roots.clone(), None, waits)?;
-        let routes = routes.iter().map(|route| Ok((route.clone(), routed(route, &roots, waits)?))).collect::<Result<_, SetUpError>>()?;
+        let routes =
+            routes.iter().map(|route| Ok((route.clone(), routed(route, &roots, waits)?))).collect::<Result<_, SetUpError>>()?;
         Ok(Self { routes, default })
     }
 
@@ -133,7 +137,11 @@ impl Upstreams {
 
 fn routed(route: &Route, system: &RootCertStore, waits: Waits) -> Result<Upstream, SetUpError> {
     let roots = match &route.ca {
-        Some(file) => read_roots(file).map_err(|why| SetUpError::RouteCa { host: route.host.clone(), file: file.display().to_string(), why })?,
+        Some(file) => read_roots(file).map_err(|why| SetUpError::RouteCa {
+            host: route.host.clone(),
+            file: file.display().to_string(),
+            why,
+        })?,
         None => system.clone(),
     };
     Ok(upstream(roots, Some(route.to.clone()), waits)?)

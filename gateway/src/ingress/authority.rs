@@ -94,7 +94,8 @@ impl std::fmt::Debug for Authority {
 impl Authority {
     /// From the root's PEM files.
     pub fn new(certificate: &str, key: &str) -> Result<Self, AuthorityError> {
-        let root = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| AuthorityError::Pem(error.to_string()))?;
+        let root =
+            CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| AuthorityError::Pem(error.to_string()))?;
         let issuer = Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?;
         Ok(Self {
             issuer,
@@ -114,7 +115,8 @@ impl Authority {
             return Ok(leaf.config.clone());
         }
         // Minted outside the lock: two connections may mint the same leaf, and one of the two is kept.
-        let leaf = Leaf { config: Arc::new(self.mint(host)?), renew: now + DAY * u32::try_from(LEAF_DAYS - LEAF_RENEW_DAYS).unwrap_or(1) };
+        let leaf =
+            Leaf { config: Arc::new(self.mint(host)?), renew: now + DAY * u32::try_from(LEAF_DAYS - LEAF_RENEW_DAYS).unwrap_or(1) };
         self.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(host.to_owned(), leaf.clone());
         Ok(leaf.config)
     }

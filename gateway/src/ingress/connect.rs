@@ -1,6 +1,6 @@
 //! The first request of a connection: CONNECT, and what it leads to. Everything refused here is recorded too.
 
-use super::{opaque, open};
+use super::{listener::Place, opaque, open};
 use crate::{
     app::Gateway,
     exchange::{Target, Tunnel},
@@ -52,17 +52,28 @@ impl Refused {
 }
 
 /// Answers the first request of a connection.
-pub async fn first(gateway: Arc<Gateway>, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
+pub async fn first(
+    gateway: Arc<Gateway>,
+    peer: SocketAddr,
+    place: Place,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
     let fields = describe(&request, peer);
     let payload = payload(&request);
     let mut caller = None;
-    match lead(&gateway, peer, request, &mut caller).await {
+    match lead(&gateway, peer, place, request, &mut caller).await {
         Ok(response) => Ok(response),
         Err(refused) => Ok(refuse(&gateway, caller.as_ref(), fields, payload, &refused).await),
     }
 }
 
-async fn lead(gateway: &Arc<Gateway>, peer: SocketAddr, request: Request<Incoming>, known: &mut Option<Caller>) -> Result<Response<AnswerBody>, Refused> {
+async fn lead(
+    gateway: &Arc<Gateway>,
+    peer: SocketAddr,
+    place: Place,
+    request: Request<Incoming>,
+    known: &mut Option<Caller>,
+) -> Result<Response<AnswerBody>, Refused> {
     if *request.method() != Method::CONNECT {
         return Err(Refused::NotConnect(request.method().clone()));
     }
@@ -70,12 +81,12 @@ async fn lead(gateway: &Arc<Gateway>, peer: SocketAddr, request: Request<Incomin
     let caller = known.insert(Caller::of(gateway, request.headers(), peer)?).clone();
     if target.class == HostClass::Aws {
         // Whether the session is live is asked for each call, and answered in the shape that the tool reads.
-        let tunnel = Arc::new(Tunnel { gateway: gateway.clone(), caller, target });
+        let tunnel = Arc::new(Tunnel { gateway: gateway.clone(), caller, target, _place: place });
         gateway.tasks.spawn(open::run(tunnel, hyper::upgrade::on(request)));
         return Ok(Response::new(AnswerBody::whole(Bytes::new())));
     }
     let permit = permit(gateway, &caller, &target)?;
-    let tunnel = Tunnel { gateway: gateway.clone(), caller, target };
+    let tunnel = Tunnel { gateway: gateway.clone(), caller, target, _place: place };
     Ok(opaque::start(tunnel, permit, request).await)
 }
 
@@ -125,7 +136,8 @@ fn describe(request: &Request<Incoming>, peer: SocketAddr) -> Fields {
     fields.method = Some(request.method().as_str().to_owned().into());
     let host = request.uri().authority().map(|authority| authority.as_str().trim_end_matches(":443").to_owned());
     fields.host = host.map(|host| host.rsplit_once('@').map_or(host.clone(), |(_, host)| host.to_owned()).into());
-    fields.user_agent = request.headers().get(header::USER_AGENT).map(|value| Text::from(String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    fields.user_agent =
+        request.headers().get(header::USER_AGENT).map(|value| Text::from(String::from_utf8_lossy(value.as_bytes()).into_owned()));
     fields
 }
 
@@ -135,7 +147,13 @@ fn payload(request: &Request<Incoming>) -> Payload {
     payload
 }
 
-async fn refuse(gateway: &Gateway, caller: Option<&Caller>, mut fields: Fields, payload: Payload, refused: &Refused) -> Response<AnswerBody> {
+async fn refuse(
+    gateway: &Gateway,
+    caller: Option<&Caller>,
+    mut fields: Fields,
+    payload: Payload,
+    refused: &Refused,
+) -> Response<AnswerBody> {
     let (status, code, rule) = refused.answer();
     let message = refused.to_string();
     if let Some(caller) = caller {
@@ -164,7 +182,14 @@ mod tests {
 
     #[test]
     fn metadata_services_are_known_in_every_spelling() {
-        for (host, metadata) in [("169.254.169.254", true), ("::ffff:169.254.169.254", true), ("fd00:ec2::254", true), ("fe80::1", true), ("127.0.0.1", false), ("x", false)] {
+        for (host, metadata) in [
+            ("169.254.169.254", true),
+            ("::ffff:169.254.169.254", true),
+            ("fd00:ec2::254", true),
+            ("fe80::1", true),
+            ("127.0.0.1", false),
+            ("x", false),
+        ] {
             assert_eq!(is_metadata_address(host), metadata, "{host}");
         }
     }

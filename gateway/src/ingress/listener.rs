@@ -10,11 +10,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 /// How long to wait after the system had no file descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection's place among [`CONNECTIONS_MAX`]: the tunnel that it becomes holds on to it.
+pub type Place = Arc<OwnedSemaphorePermit>;
 
 /// Accepts until the gateway stops.
 pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
@@ -31,10 +34,9 @@ pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
             Ok((stream, peer)) => {
                 let tunnel_gateway = gateway.clone();
                 gateway.tasks.spawn(async move {
-                    if let Err(error) = serve(tunnel_gateway, stream, peer).await {
+                    if let Err(error) = serve(tunnel_gateway, stream, peer, Arc::new(place)).await {
                         tracing::debug!(%peer, %error, "a client connection ended");
                     }
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -46,9 +48,14 @@ pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
 }
 
 /// Serves the proxy side of one connection. An upgraded connection goes on in a task of its own.
-async fn serve(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn serve(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     set_nodelay(&stream)?;
-    let service = service_fn(|request| connect::first(gateway.clone(), peer, request));
+    let service = service_fn(|request| connect::first(gateway.clone(), peer, place.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(CLIENT_HEAD_WAIT)

@@ -60,7 +60,12 @@ pub async fn start(tunnel: Tunnel, permit: Permit, request: Request<Incoming>) -
             let fields = Fields { status: Some(502), ..ended(&tunnel, started, Some(&error)) };
             let message = format!("{} can't be reached: {error}", tunnel.target.column);
             match recorded(call, fields).await {
-                Ok(()) => problem(&Problem { status: StatusCode::BAD_GATEWAY, code: "BadGateway", record_code: "SealgateUpstreamFailed", message }),
+                Ok(()) => problem(&Problem {
+                    status: StatusCode::BAD_GATEWAY,
+                    code: "BadGateway",
+                    record_code: "SealgateUpstreamFailed",
+                    message,
+                }),
                 Err(error) => problem(&Problem::of_ledger(&error)),
             }
         }

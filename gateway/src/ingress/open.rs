@@ -37,10 +37,14 @@ pub async fn run(tunnel: Arc<Tunnel>, upgrade: OnUpgrade) {
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(tunnel: &Arc<Tunnel>, stream: S) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    tunnel: &Arc<Tunnel>,
+    stream: S,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let config = tunnel.gateway.authority.config(&tunnel.target.host)?;
     let handshake = tokio::time::timeout(CLIENT_HEAD_WAIT, TlsAcceptor::from(config).accept(stream)).await;
-    let stream = match handshake.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))) {
+    let stream = match handshake.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")))
+    {
         Ok(stream) => stream,
         Err(error) => {
             record_failed_handshake(tunnel, &error).await;
@@ -50,7 +54,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(tunnel: &Arc<
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") { http2(tunnel, stream).await } else { http1(tunnel, stream).await }
 }
 
-async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(tunnel: &Arc<Tunnel>, stream: TlsStream<S>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    tunnel: &Arc<Tunnel>,
+    stream: TlsStream<S>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let service = service_fn(|request| exchange::serve(tunnel.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -67,7 +74,10 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(tunnel: &Arc<
     Ok(connection.await?)
 }
 
-async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(tunnel: &Arc<Tunnel>, stream: TlsStream<S>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    tunnel: &Arc<Tunnel>,
+    stream: TlsStream<S>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let service = service_fn(|request| exchange::serve(tunnel.clone(), request));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -96,7 +106,10 @@ async fn record_failed_handshake(tunnel: &Tunnel, error: &io::Error) {
     fields.decision = Some("refuse".into());
     fields.rules = vec!["tls-handshake".into()];
     fields.error_code = Some("SealgateTlsHandshake".into());
-    let message = format!("TLS handshake failed: {error}; does the tool trust the CA (`sealgate session env` sets it), and is its SNI {}?", tunnel.target.host);
+    let message = format!(
+        "TLS handshake failed: {error}; does the tool trust the CA (`sealgate session env` sets it), and is its SNI {}?",
+        tunnel.target.host
+    );
     fields.detail = Some(serde_json::json!({ "message": message }).to_string().into());
     if let Err(error) = refusal::record(&tunnel.gateway, Some(&tunnel.caller), || Draft::new(fields.clone())).await {
         tracing::error!(%error, "a failed handshake could not be recorded");

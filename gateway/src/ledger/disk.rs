@@ -63,7 +63,10 @@ impl Disk for LocalDisk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let name = |entry: io::Result<fs::DirEntry>| {
-            entry?.file_name().into_string().map_err(|name| io::Error::other(format!("{name:?} in {} is not UTF-8", folder.display())))
+            entry?
+                .file_name()
+                .into_string()
+                .map_err(|name| io::Error::other(format!("{name:?} in {} is not UTF-8", folder.display())))
         };
         let mut names = fs::read_dir(folder)?.map(name).collect::<io::Result<Vec<_>>>()?;
         names.sort();

@@ -98,7 +98,13 @@ pub enum Origin {
 }
 
 /// Appends the frames that begin a segment.
-pub fn write_start<'a>(out: &mut Vec<u8>, gateway: &str, number: u64, origin: Origin, ledgers: impl ExactSizeIterator<Item = &'a Standing>) {
+pub fn write_start<'a>(
+    out: &mut Vec<u8>,
+    gateway: &str,
+    number: u64,
+    origin: Origin,
+    ledgers: impl ExactSizeIterator<Item = &'a Standing>,
+) {
     frame(out, START, |out| {
         let mut e = Encoder::new(out);
         e.array(4);
@@ -380,7 +386,13 @@ mod tests {
         let mut standing = Standing::new(LedgerId::new("gw-1", "CHG-1").unwrap());
         write_record(&mut Vec::new(), &mut standing, Fields::new(Kind::WindowOpen), 1, None);
         let mut out = Vec::new();
-        write_start(&mut out, "gw-1", 8, Origin::Cut, [&standing, &Standing::new(LedgerId::new("gw-1", "CHG-2").unwrap())].into_iter());
+        write_start(
+            &mut out,
+            "gw-1",
+            8,
+            Origin::Cut,
+            [&standing, &Standing::new(LedgerId::new("gw-1", "CHG-2").unwrap())].into_iter(),
+        );
         for cut in 0..out.len() {
             assert_eq!(read(&out[..cut], Ending::Any).unwrap_err(), JournalError::Empty, "cut at {cut}");
         }

@@ -74,8 +74,8 @@ impl PartWriter {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(PartError::Disk(path, error)),
         };
-        let (manifest, _) =
-            Manifest::open(&note, self.signer.verifier()).map_err(|error| PartError::Disagreement(ledger.origin(), error.to_string()))?;
+        let (manifest, _) = Manifest::open(&note, self.signer.verifier())
+            .map_err(|error| PartError::Disagreement(ledger.origin(), error.to_string()))?;
         Ok(Some(manifest))
     }
 
@@ -141,7 +141,11 @@ impl PartWriter {
     fn files(&self, ledger: &LedgerId, folder: &std::path::Path, share: &Share) -> Result<Vec<PartFile>, PartError> {
         let encoding = |error: ::parquet::errors::ParquetError| PartError::Encoding(error.to_string());
         let first_seq = share.first_seq;
-        let mut files = vec![(Table::Records, share.records.len(), parquet::write_records(ledger, first_seq, &share.records).map_err(encoding)?)];
+        let mut files = vec![(
+            Table::Records,
+            share.records.len(),
+            parquet::write_records(ledger, first_seq, &share.records).map_err(encoding)?,
+        )];
         if !share.payloads.is_empty() {
             let bytes = parquet::write_payloads(ledger, first_seq, &share.payloads).map_err(encoding)?;
             files.push((Table::Payloads, share.payloads.len(), bytes));

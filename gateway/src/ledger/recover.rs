@@ -64,7 +64,12 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
             Err(error) => return Err(RecoverError::Journal(format!("{}: {error}", segment_name(number)))),
         };
         if segment.gateway != gateway || segment.number != number {
-            return Err(RecoverError::Journal(format!("{} belongs to {} {}", segment_name(number), segment.gateway, segment.number)));
+            return Err(RecoverError::Journal(format!(
+                "{} belongs to {} {}",
+                segment_name(number),
+                segment.gateway,
+                segment.number
+            )));
         }
         let starts_differ = segment.shares.iter().any(|(window, share)| {
             index > 0 && share.first_seq > 0 && standings.get(window).map(|standing| standing.chain.size()) != Some(share.first_seq)
@@ -145,7 +150,10 @@ fn still_open(standings: impl Iterator<Item = Standing>, parts: &PartWriter) -> 
             return Err(RecoverError::Journal(format!("{} has no evidence on disk", standing.chain.ledger().origin())));
         };
         if manifest.records != standing.chain.size() || manifest.head != standing.chain.head().to_string() {
-            return Err(RecoverError::Journal(format!("{}: the evidence on disk does not end where the journal does", standing.chain.ledger().origin())));
+            return Err(RecoverError::Journal(format!(
+                "{}: the evidence on disk does not end where the journal does",
+                standing.chain.ledger().origin()
+            )));
         }
         if manifest.state == State::Open {
             open.push(standing);

@@ -63,13 +63,28 @@ pub(super) enum Reply {
 #[derive(Debug)]
 pub(super) enum Message {
     Append(Append),
-    Open { window: Text, detail: Text, reply: Told<Placed> },
+    Open {
+        window: Text,
+        detail: Text,
+        reply: Told<Placed>,
+    },
     /// No new intents; answers when no call is open.
-    Drain { window: Text, reply: Told<()> },
-    Seal { window: Text, detail: serde_json::Value, reply: Told<()> },
-    Cut { reply: Told<()> },
+    Drain {
+        window: Text,
+        reply: Told<()>,
+    },
+    Seal {
+        window: Text,
+        detail: serde_json::Value,
+        reply: Told<()>,
+    },
+    Cut {
+        reply: Told<()>,
+    },
     Tick,
-    Stop { reply: Told<()> },
+    Stop {
+        reply: Told<()>,
+    },
 }
 
 /// What a writer starts from.
@@ -91,9 +106,10 @@ pub struct Start {
 pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: Arc<dyn super::Signer>) -> io::Result<Ledger> {
     let health = Arc::new(Health::default());
     let finisher = Finisher::start(start.paths.clone(), disk.clone(), signer, health.clone())?;
-    let ledgers = start.standings.into_iter().map(|standing| {
-        (standing.chain.ledger().window().clone(), Open { standing, draining: false, waiting: Vec::new() })
-    });
+    let ledgers = start
+        .standings
+        .into_iter()
+        .map(|standing| (standing.chain.ledger().window().clone(), Open { standing, draining: false, waiting: Vec::new() }));
     let mut sequencer = Sequencer {
         gateway: start.gateway,
         ledgers: ledgers.collect(),
@@ -394,7 +410,8 @@ impl Sequencer {
         file.append(&start)?;
         file.sync()?;
         self.disk.sync_folder(&self.paths.journal)?;
-        self.segment = Segment { file: Some(file), number: self.segment.number, bytes: start.len() as u64, records: 0, since: Instant::now() };
+        self.segment =
+            Segment { file: Some(file), number: self.segment.number, bytes: start.len() as u64, records: 0, since: Instant::now() };
         Ok(())
     }
 }

@@ -31,7 +31,13 @@ pub fn environment(gateway: &Gateway, session: &str) -> Vec<(String, String)> {
 
 fn variables(proxy: &str, session: &str, bundle: &Path) -> Vec<(String, String)> {
     let bundle = bundle.display().to_string();
-    let fixed = [("SEALGATE_SESSION", session), ("HTTPS_PROXY", proxy), ("https_proxy", proxy), ("NO_PROXY", NO_PROXY), ("no_proxy", NO_PROXY)];
+    let fixed = [
+        ("SEALGATE_SESSION", session),
+        ("HTTPS_PROXY", proxy),
+        ("https_proxy", proxy),
+        ("NO_PROXY", NO_PROXY),
+        ("no_proxy", NO_PROXY),
+    ];
     let roots = CA_VARIABLES.iter().map(|name| (*name, bundle.as_str()));
     fixed.into_iter().chain(roots).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -4,6 +4,7 @@
 //! gives a right is written first and takes effect last. [`token`] has the proxy credential, [`store`] the database.
 
 pub mod env;
+mod reconcile;
 pub mod store;
 pub mod token;
 
@@ -91,34 +92,10 @@ impl Sessions {
         open_ledgers: &[Standing],
         is_sealed: &dyn Fn(&str) -> bool,
     ) -> Result<Self, SessionError> {
-        let mut table = Table::default();
-        for mut window in store.windows().await? {
-            let in_journal = open_ledgers.iter().any(|standing| *standing.chain.ledger().window() == window.id);
-            if window.state != WindowState::Sealed && !in_journal {
-                if !is_sealed(&window.id) {
-                    let text = format!("window {} is open, but the journal does not know it: the journal was removed or is another home's", window.id);
-                    return Err(SessionError::Conflict(text));
-                }
-                // A crash came between the seal and the store.
-                window.state = WindowState::Sealed;
-                store.set_window_state(&window.id, WindowState::Sealed).await?;
-            }
-            table.windows.insert(window.id.clone(), window);
-        }
-        for standing in open_ledgers {
-            let id = standing.chain.ledger().window().clone();
-            if !table.windows.contains_key(&id) {
-                // A crash came between the ledger and the store.
-                let now = clock.now();
-                let window = Window { id: id.clone(), title: "(recovered)".into(), opened: now, closes: now, standing: false, state: WindowState::Open };
-                store.add_window(&window).await?;
-                table.windows.insert(id, window);
-            }
-        }
-        for session in store.sessions().await? {
-            table.sessions.insert(session.id.clone(), Arc::new(session));
-        }
-        Ok(Self { store, table: RwLock::new(table), standing: ArcSwapOption::empty(), ledger, clock, tokens })
+        let windows = reconcile::windows(&store, open_ledgers, is_sealed, clock.now()).await?;
+        let sessions = store.sessions().await?.into_iter().map(|session| (session.id.clone(), Arc::new(session))).collect();
+        let table = RwLock::new(Table { windows, sessions });
+        Ok(Self { store, table, standing: ArcSwapOption::empty(), ledger, clock, tokens })
     }
 
     /// The session of a proxy credential, whatever its state; `None` where the credential is not one.
@@ -161,7 +138,13 @@ impl Sessions {
     }
 
     /// Opens a change window.
-    pub async fn open_window(&self, id: &str, title: &str, duration: jiff::SignedDuration, actor: &str) -> Result<Window, SessionError> {
+    pub async fn open_window(
+        &self,
+        id: &str,
+        title: &str,
+        duration: jiff::SignedDuration,
+        actor: &str,
+    ) -> Result<Window, SessionError> {
         check_name("window", id).map_err(|error| SessionError::Invalid(error.to_string()))?;
         check_text("title", title)?;
         if id.starts_with("day-") {
@@ -169,7 +152,14 @@ impl Sessions {
         }
         let opened = self.clock.now();
         let closes = opened.saturating_add(time_box(duration)?);
-        let window = Window { id: id.to_owned().into(), title: title.to_owned().into(), opened, closes, standing: false, state: WindowState::Open };
+        let window = Window {
+            id: id.to_owned().into(),
+            title: title.to_owned().into(),
+            opened,
+            closes,
+            standing: false,
+            state: WindowState::Open,
+        };
         self.add_window(window, actor).await
     }
 
@@ -223,7 +213,9 @@ impl Sessions {
             name.map_or(Ok(()), |name| check_principal(what, name))?;
         }
         if grant.kind == PrincipalKind::Human && grant.acting_for.is_some() {
-            return Err(SessionError::Invalid("a human acts for nobody: leave out --for-human, or use --kind agent or workload".to_owned()));
+            return Err(SessionError::Invalid(
+                "a human acts for nobody: leave out --acting-for, or use --kind agent or workload".to_owned(),
+            ));
         }
         let now = self.clock.now();
         let window_closes = self.open_window_closes(&grant.window, now)?;
@@ -248,10 +240,12 @@ impl Sessions {
     fn open_window_closes(&self, id: &str, now: i64) -> Result<i64, SessionError> {
         let table = self.table();
         match table.windows.get(id) {
-            None => Err(SessionError::NotFound(format!("there is no window {id}; open it: sealgate window open {id} --title \"...\" --for 4h"))),
-            Some(window) if window.state != WindowState::Open || window.closes <= now => {
-                Err(SessionError::Conflict(format!("window {id} is over; open another: sealgate window open NAME --title \"...\" --for 4h")))
-            }
+            None => Err(SessionError::NotFound(format!(
+                "there is no window {id}; open it: sealgate window open {id} --title \"...\" --for 4h"
+            ))),
+            Some(window) if window.state != WindowState::Open || window.closes <= now => Err(SessionError::Conflict(format!(
+                "window {id} is over; open another: sealgate window open NAME --title \"...\" --for 4h"
+            ))),
             Some(window) => Ok(window.closes),
         }
     }
@@ -314,19 +308,19 @@ impl Sessions {
         Ok(())
     }
 
-    /// Opens the day's window where it is not open yet. The one of the day before closes by its own time.
+    /// Opens the day's window where none is open. The one of the day before closes by its own time.
     async fn standing_of(&self, date: &str) -> Result<(), SessionError> {
-        const DAY: i64 = 24 * 3600 * 1_000_000;
-        let id: Text = format!("day-{date}").into();
-        if self.standing.load().as_deref() == Some(&id) {
+        let first = format!("day-{date}");
+        let current = self.standing.load_full();
+        let open = |id: &str| self.table().windows.get(id).map(|window| window.state == WindowState::Open);
+        if current.is_some_and(|id| (**id == *first || id.starts_with(&format!("{first}."))) && open(&id) == Some(true)) {
             return Ok(());
         }
-        let known = self.table().windows.contains_key(&id);
-        if !known {
-            let opened = self.clock.now();
-            let closes = opened.saturating_sub(opened.rem_euclid(DAY)).saturating_add(DAY);
-            let window = Window { id: id.clone(), title: "calls without a session".into(), opened, closes, standing: true, state: WindowState::Open };
-            self.add_window(window, "sealgate").await?;
+        // A day's window that is sealed already (the clock went back over midnight) gets a successor.
+        let mut names = std::iter::once(first.clone()).chain((2_u32..).map(|number| format!("{first}.{number}")));
+        let Some(id) = names.find(|id| open(id) != Some(false)).map(Text::from) else { return Ok(()) };
+        if open(&id).is_none() {
+            self.add_window(standing_window(id.clone(), self.clock.now()), "sealgate").await?;
         }
         self.standing.store(Some(Arc::new(id)));
         Ok(())
@@ -347,6 +341,13 @@ impl Sessions {
     }
 }
 
+/// The gateway's own window of a day, from now to midnight UTC.
+fn standing_window(id: Text, opened: i64) -> Window {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    let closes = opened.saturating_sub(opened.rem_euclid(DAY)).saturating_add(DAY);
+    Window { id, title: "calls without a session".into(), opened, closes, standing: true, state: WindowState::Open }
+}
+
 /// Fills in who acts.
 pub fn describe(session: &Session, fields: &mut Fields) {
     fields.session = Some(session.id.clone());
@@ -360,7 +361,9 @@ fn time_box(duration: jiff::SignedDuration) -> Result<i64, SessionError> {
     let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     if micros <= 0 || micros > TIME_BOX_MAX.as_micros() as i64 {
         let days = TIME_BOX_MAX.as_secs() / 86_400;
-        return Err(SessionError::Invalid(format!("a time box is longer than nothing and at most {days} days, for example 1h or 90m")));
+        return Err(SessionError::Invalid(format!(
+            "a time box is longer than nothing and at most {days} days, for example 1h or 90m"
+        )));
     }
     Ok(micros)
 }
