@@ -3,7 +3,7 @@
 //! A [`Permit`] can only come out of [`decide`]. The ledger takes it in exchange for a receipt, and nothing leaves
 //! without one:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0451
 //! // A permit has no public fields and no other maker.
 //! let forged = sealgate_policies::permit::Permit { rule: "because I say so", way: todo!() };
 //! ```

@@ -1,2 +1,3 @@
 //! What a call is, in the provider's own words.
+
 pub mod aws;

@@ -22,10 +22,10 @@ pub(super) fn find(form: &[u8]) -> Edits {
             }
             continue;
         }
-        if is(NAME_KEYS, last) && names::suspicious(value) && names::names_secret(&decoded(value)) {
+        if is(NAME_KEYS, last) && names::has_stem(value) && names::names_secret(&decoded(value)) {
             named.push(before.to_vec().into());
         }
-        if names::suspicious(value) && names::gives_secret(&decoded(value)) {
+        if names::has_stem(value) && names::gives_secret(&decoded(value)) {
             edits.mask(place, Dress::Plain);
         }
     }

@@ -5,7 +5,7 @@ use super::stems::{self, Kind, Stem};
 /// Whether `name` names a secret: `SecretAccessKey`, `master-user-password`, `DB_PASSWORD`.
 pub(super) fn is_secret(name: &[u8]) -> bool {
     // Most names have no stem, and are done here.
-    stems::find(name).next().is_some() && is_listed(name)
+    has_stem(name) && is_listed(name)
 }
 
 fn is_listed(name: &[u8]) -> bool {
@@ -22,10 +22,15 @@ pub(super) fn names_secret(value: &[u8]) -> bool {
     value == SECURE_STRING || (last.iter().all(|b| is_word(*b)) && is_secret(last))
 }
 
-/// Whether anything in the body may be a secret. False means that there is nothing to mask.
+/// Whether a text has a stem: cheaper than all that follows, and true more often.
+pub(super) fn has_stem(text: &[u8]) -> bool {
+    stems::find(text).next().is_some()
+}
+
+/// Whether anything in a JSON or XML text may be a secret. False means that there is nothing to mask.
 pub(super) fn suspicious(body: &[u8]) -> bool {
     finds(body).any(|find| match find {
-        Find::Word { word, .. } => is_listed(word),
+        Find::Word(word) => word.is_secret() || word.is_private_key(),
         Find::SecureString | Find::EscapedLetter | Find::Decisive => true,
     })
 }
@@ -33,13 +38,16 @@ pub(super) fn suspicious(body: &[u8]) -> bool {
 /// Whether bytes of no known syntax hold the name of a secret. Asks for no word boundary: in CBOR the byte after a name
 /// may be a letter.
 pub(super) fn names_secret_anywhere(body: &[u8]) -> bool {
+    let mut looks = 0;
     stems::find(body).any(|found| {
         let start = found.start.saturating_sub(NAME_MAX);
         let around = body.get(start..(found.end + NAME_MAX).min(body.len())).unwrap_or_default();
         let mut buffer = [0; 3 * NAME_MAX];
         let plain = plain(around, &mut buffer);
         let holds = |name: &&[u8]| plain.windows(name.len()).any(|window| window == *name);
-        is_decisive(body, &found) || SUFFIXES.iter().any(holds)
+        let named = SUFFIXES.iter().any(holds) || holds(&b"idtoken".as_slice());
+        looks += 1;
+        named || is_decisive(body, &found) || looks == LOOKS_MAX
     })
 }
 
@@ -49,22 +57,43 @@ pub(super) fn gives_secret(value: &[u8]) -> bool {
     finds(value).any(|find| match find {
         Find::Decisive => true,
         Find::SecureString | Find::EscapedLetter => false,
-        Find::Word { word, after } => {
-            let flag = word.starts_with(b"-") && after.starts_with(b" ");
-            (flag || is_assigned(after)) && (is_listed(word) || ASSIGNED.contains(&plain(word, &mut [0; NAME_MAX])))
+        Find::Word(found) => {
+            let flag = found.word.starts_with(b"-") && found.after.starts_with(b" ");
+            (flag || is_assigned(found.after)) && found.is_secret()
         }
     })
 }
 
 enum Find<'a> {
-    /// A word with a stem, and what follows it.
-    Word { word: &'a [u8], after: &'a [u8] },
+    /// A word with a stem.
+    Word(Word<'a>),
     /// The type of a parameter whose value is a secret.
     SecureString,
     /// A letter written as `\u00XX`: a name may hide behind it.
     EscapedLetter,
     /// A secret, whatever stands around it.
     Decisive,
+}
+
+struct Word<'a> {
+    word: &'a [u8],
+    /// Without the end of an escape that runs into it: `\ntoken`, `\u0026token`.
+    tail: &'a [u8],
+    after: &'a [u8],
+}
+
+impl Word<'_> {
+    fn is_secret(&self) -> bool {
+        is_listed(self.word) || (self.tail.len() < self.word.len() && is_listed(self.tail))
+    }
+
+    /// `private key`, `private.key`: one name to [`is_listed`], two words here.
+    fn is_private_key(&self) -> bool {
+        let ends_with = |word: &[u8]| {
+            self.word.get(self.word.len().saturating_sub(word.len())..).is_some_and(|end| end.eq_ignore_ascii_case(word))
+        };
+        ends_with(b"private") && self.after.get(1..4).is_some_and(|next| next.eq_ignore_ascii_case(b"key"))
+    }
 }
 
 fn finds(body: &[u8]) -> impl Iterator<Item = Find<'_>> {
@@ -82,7 +111,13 @@ fn finds(body: &[u8]) -> impl Iterator<Item = Find<'_>> {
         let begin = found.start - before.iter().rev().take_while(|b| is_word(**b)).count();
         let rest = body.get(found.end..)?;
         let tail = rest.iter().take(NAME_MAX).take_while(|b| is_word(**b)).count();
-        Some(Find::Word { word: body.get(begin..found.end + tail)?, after: rest.get(tail..)? })
+        let word = body.get(begin..found.end + tail)?;
+        let escape = match (begin.checked_sub(1).and_then(|place| body.get(place)), word.first()?) {
+            (Some(b'\\'), b'n' | b'r' | b't' | b'b' | b'f') => 1,
+            (Some(b'\\'), b'u') => 5,
+            _ => 0,
+        };
+        Some(Find::Word(Word { word, tail: word.get(escape..).unwrap_or(word), after: rest.get(tail..)? }))
     })
 }
 
@@ -91,7 +126,7 @@ fn is_decisive(body: &[u8], found: &Stem) -> bool {
     let after = body.get(found.end..).unwrap_or_default();
     match found.kind {
         Kind::Jwt => {
-            let header = after.iter().take_while(|b| is_word(**b)).count();
+            let header = after.iter().take(JWT_HEADER_MAX).take_while(|b| is_word(**b)).count();
             after.get(header..).is_some_and(|rest| rest.starts_with(b".eyJ"))
         }
         Kind::Private => PEM_REST.iter().any(|rest| after.get(..rest.len()).is_some_and(|after| after.eq_ignore_ascii_case(rest))),
@@ -144,6 +179,13 @@ fn plain<'b>(name: &[u8], buffer: &'b mut [u8]) -> &'b [u8] {
 
 /// Longest name that is looked at, in bytes. Longer than any name below with the longest prefix seen in AWS's models.
 const NAME_MAX: usize = 64;
+
+/// Stems that are looked at in a body of no known syntax; with more, it counts as naming a secret. Bounds the work that
+/// hostile bytes make: some 20 ms.
+const LOOKS_MAX: usize = 4096;
+
+/// Longest header of a JWT that is known as one, in bytes. Bounds the work that hostile bytes make.
+const JWT_HEADER_MAX: usize = 1024;
 
 /// How the first line of a private key goes on, in a body and in a form.
 const PEM_REST: &[&[u8]] = &[b" key-----", b"+key-----", b"%20key-----"];
@@ -213,9 +255,6 @@ const INNOCENT: &[&[u8]] = &[
     b"managemasteruserpassword",
     b"rotatemasteruserpassword",
 ];
-
-/// Secret only where a value is assigned to them inside a text.
-const ASSIGNED: &[&[u8]] = &[b"bearer"];
 
 /// What may stand between a name and the sign of assignment: quotes in the spellings of JSON, XML and URLs.
 const QUOTES: &[&[u8]] = &[b"\\u0022", b"\\", b"\"", b"'", b" ", b"\t", b"+", b"&quot;", b"&#34;", b"%22", b"%5C", b"%20"];
@@ -315,6 +354,8 @@ mod tests {
             r"\u003cpassword\u003ex",
             "?a=b&X-Amz-Security-Token=IQoJ",
             "-----BEGIN RSA PRIVATE KEY-----",
+            r"a: b\ntoken: x",
+            r"?a=b\u0026token=x",
             "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln",
         ] {
             assert!(gives_secret(text.as_bytes()), "{text}");

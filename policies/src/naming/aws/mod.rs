@@ -1,4 +1,17 @@
-//! What an AWS call is.
+//! What an AWS call is: whose, where, which operation, on what; and what its answer tells.
+//!
+//! Everything is read from the request itself, never asked of AWS. What can't be read is `None`, not guessed. REST
+//! services name no operation in their requests; there the operation is `None` and the access is told by the method.
+
+mod access;
+mod answer;
+mod bucket;
+mod canonical;
+mod operation;
+mod parameters;
+mod scope;
+
+pub use answer::{Answer, answer};
 use http::{HeaderMap, Method};
 use sealgate_schema::Text;
 
@@ -45,7 +58,7 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// Query string after the `?`.
     pub query: Option<&'a str>,
-    /// The headers as sent.
+    /// The headers as sent. Of a signature nothing but the credential scope is read.
     pub headers: &'a HeaderMap,
     /// What was read of the body: all of it or its beginning.
     pub body: Option<&'a [u8]>,
@@ -56,17 +69,17 @@ pub struct Request<'a> {
 /// What a call is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Service in the credential scope.
+    /// Service in the credential scope; of an unsigned call the one that the host names.
     pub service: Option<Text>,
-    /// Region in the credential scope.
+    /// Region, from the same place. Of SigV4a the region set as sent.
     pub region: Option<Text>,
     /// Access key id.
     pub credential: Option<Text>,
-    /// Operation, in the provider's spelling.
+    /// Operation, in AWS's spelling.
     pub operation: Option<Text>,
     /// `read`, `write` or `unknown`.
     pub access: Text,
-    /// ARNs that the call names.
+    /// ARNs that the call names, in order, at most [`RESOURCES_MAX`].
     pub resources: Vec<Text>,
     /// Decides the shape of an error reply.
     pub protocol: Protocol,
@@ -76,35 +89,58 @@ pub struct Call {
     pub parameters: Option<Text>,
 }
 
-/// What an answer tells of its call.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
-    /// Account number.
-    pub account: Option<Text>,
-    /// AWS's id of the request.
-    pub request_id: Option<Text>,
-    /// AWS's error code.
-    pub error_code: Option<Text>,
-}
+/// Most resources that one call is said to name. A batch that names more is told by its parameters.
+pub const RESOURCES_MAX: usize = 64;
 
 /// Names a request.
 pub fn interpret(request: &Request<'_>) -> Call {
-    let _ = request;
+    let scope = scope::of(request);
+    let operation = operation::of(request, &scope);
+    let mut resources = Resources::default();
+    if operation.protocol == Protocol::S3 {
+        bucket::resources(request, &scope, &mut resources);
+    }
+    let parameters = parameters::of(request, operation.protocol, &mut resources);
     Call {
-        service: None,
-        region: None,
-        credential: None,
-        operation: None,
-        access: Text::Static("unknown"),
-        resources: Vec::new(),
-        protocol: Protocol::Unknown,
-        signature: Signature::None,
-        parameters: None,
+        access: Text::Static(access::of(operation.name.as_deref(), operation.protocol, request)),
+        operation: operation.name.map(|name| shared(&name)),
+        service: scope.service.as_deref().map(scope::known),
+        region: scope.region.as_deref().map(scope::known),
+        credential: scope.credential.as_deref().map(shared),
+        resources: resources.0,
+        protocol: operation.protocol,
+        signature: scope.signature,
+        parameters,
     }
 }
 
-/// Reads an answer.
-pub fn answer(call: &Call, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Answer {
-    let _ = (call, status, headers, body);
-    Answer::default()
+/// The ARNs of a call, as they come up.
+#[derive(Default)]
+struct Resources(Vec<Text>);
+
+impl Resources {
+    /// Takes a value if it is an ARN.
+    fn take(&mut self, value: &str) {
+        let arn = || value.bytes().filter(|b| *b == b':').count() >= 5 && value.bytes().all(|b| b > b' ' && b != 0x7f);
+        if value.starts_with("arn:") && arn() {
+            self.add(value);
+        }
+    }
+
+    /// Adds an ARN, once.
+    fn add(&mut self, arn: &str) {
+        if arn.len() <= ARN_MAX && self.0.len() < RESOURCES_MAX && !self.0.iter().any(|known| known == arn) {
+            self.0.push(shared(arn));
+        }
+    }
 }
+
+/// The longest ARN that IAM takes, in bytes; more than an S3 key can make of one.
+const ARN_MAX: usize = 2048;
+
+fn shared(text: &str) -> Text {
+    Text::Shared(text.into())
+}
+
+#[cfg(test)]
+mod tests;
