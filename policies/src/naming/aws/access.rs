@@ -72,27 +72,8 @@ const FALSE_FRIENDS: &[&str] = &[
 ];
 
 const READS: &[&str] = &[
-    "Check",
-    "Compare",
-    "Count",
-    "Describe",
-    "Detect",
-    "Discover",
-    "Estimate",
-    "Filter",
-    "Get",
-    "Head",
-    "Is",
-    "List",
-    "Lookup",
-    "Preview",
-    "Query",
-    "Scan",
-    "Search",
-    "Select",
-    "Simulate",
-    "Validate",
-    "View",
+    "Check", "Compare", "Count", "Describe", "Detect", "Discover", "Estimate", "Filter", "Get", "Head", "Is", "List", "Lookup",
+    "Preview", "Query", "Scan", "Search", "Select", "Simulate", "Validate", "View",
 ];
 
 const WRITES: &[&str] = &[

@@ -18,9 +18,10 @@ pub(super) fn texts<'a>(members: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str
     let mut writer = Writer::new(256, resources);
     let open = writer.open();
     for (name, value) in members {
+        let name = Token::from(name);
         let start = writer.name(&name);
-        writer.text(&value);
-        writer.member(name, start);
+        writer.text(&value.into());
+        writer.member(name.text, start);
     }
     writer.close(open)?;
     Some(writer.out)
@@ -51,11 +52,7 @@ impl<'j> Reader<'j, '_> {
         match self.next()? {
             b'{' => self.object(),
             b'[' => self.array(),
-            b'"' => {
-                let text = self.string()?;
-                self.writer.text(&text);
-                Some(())
-            }
+            b'"' => self.string().map(|text| self.writer.text(&text)),
             b'-' | b'0'..=b'9' => self.number(),
             _ => ["true", "false", "null"].into_iter().find(|word| self.rest().starts_with(word)).map(|word| {
                 self.at += word.len();
@@ -72,7 +69,7 @@ impl<'j> Reader<'j, '_> {
             let start = self.writer.name(&name);
             self.take(b':')?;
             self.value()?;
-            self.writer.member(name, start);
+            self.writer.member(name.text, start);
             self.separator(b'}')?;
         }
         self.leave();
@@ -118,24 +115,24 @@ impl<'j> Reader<'j, '_> {
         }
     }
 
-    fn string(&mut self) -> Option<Cow<'j, str>> {
+    fn string(&mut self) -> Option<Token<'j>> {
         self.take(b'"')?;
-        let start = self.at;
-        let special = |rest: &str| rest.bytes().position(|b| b < b' ' || b == b'"' || b == b'\\');
+        let (start, mut escaped) = (self.at, false);
         loop {
-            self.at += special(self.rest())?;
+            let rest = self.json.as_bytes().get(self.at..)?;
+            self.at += rest.iter().position(|b| *b < b' ' || matches!(b, b'"' | b'\\'))?;
             match self.json.as_bytes().get(self.at)? {
                 b'"' => break,
-                b'\\' => self.at += 2,
+                b'\\' => (escaped, self.at) = (true, self.at + 2),
                 _ => return None,
             }
         }
-        let inner = self.json.get(start..self.at)?;
         self.at += 1;
-        if !inner.contains('\\') {
-            return Some(Cow::Borrowed(inner));
+        let quoted = self.json.get(start - 1..self.at)?;
+        match escaped {
+            true => serde_json::from_str(quoted).ok().map(|text| Token { text: Cow::Owned(text), quoted: None }),
+            false => self.json.get(start..self.at - 1).map(|text| Token { text: Cow::Borrowed(text), quoted: Some(quoted) }),
         }
-        serde_json::from_str::<String>(self.json.get(start - 1..self.at)?).ok().map(Cow::Owned)
     }
 
     fn number(&mut self) -> Option<()> {
@@ -164,6 +161,18 @@ impl<'j> Reader<'j, '_> {
     }
 }
 
+/// A string: what it says and, if that holds nothing to escape, how it stands between its quotes.
+struct Token<'j> {
+    text: Cow<'j, str>,
+    quoted: Option<&'j str>,
+}
+
+impl<'j> From<Cow<'j, str>> for Token<'j> {
+    fn from(text: Cow<'j, str>) -> Self {
+        Self { text, quoted: None }
+    }
+}
+
 /// Deeper than any API nests; bounds the stack that a hostile body takes. `serde_json`'s bound.
 const DEPTH_MAX: usize = 128;
 
@@ -175,6 +184,8 @@ struct Writer<'j, 'r> {
     resources: &'r mut Resources,
     /// Names of the members of the objects that are open, the innermost last, and where they are in `out`.
     members: Vec<(Cow<'j, str>, Range<usize>)>,
+    /// Whether all names so far are ASCII: their bytes then sort as their UTF-16 does.
+    ascii: bool,
     scratch: String,
 }
 
@@ -186,7 +197,7 @@ struct Open {
 
 impl<'j, 'r> Writer<'j, 'r> {
     fn new(size: usize, resources: &'r mut Resources) -> Self {
-        Self { out: String::with_capacity(size), resources, members: Vec::with_capacity(16), scratch: String::new() }
+        Self { out: String::with_capacity(size), resources, members: Vec::with_capacity(16), ascii: true, scratch: String::new() }
     }
 
     fn open(&mut self) -> Open {
@@ -195,9 +206,10 @@ impl<'j, 'r> Writer<'j, 'r> {
     }
 
     /// Writes the name; where it begins.
-    fn name(&mut self, name: &str) -> usize {
+    fn name(&mut self, name: &Token<'_>) -> usize {
         let start = self.out.len();
-        write_text(name, &mut self.out);
+        self.ascii &= name.text.is_ascii();
+        self.write(name);
         self.out.push(':');
         start
     }
@@ -211,9 +223,10 @@ impl<'j, 'r> Writer<'j, 'r> {
     /// Sorts what was written since `open`; `None` where a name comes twice.
     fn close(&mut self, open: Open) -> Option<()> {
         let members = self.members.get_mut(open.first..)?;
-        let ascending = |two: &[(Cow<'j, str>, _)]| matches!(two, [(a, _), (b, _)] if in_utf16(a, b) == Ordering::Less);
+        let order = if self.ascii { |a: &str, b: &str| a.cmp(b) } else { in_utf16 };
+        let ascending = |two: &[(Cow<'j, str>, _)]| matches!(two, [(a, _), (b, _)] if order(a, b) == Ordering::Less);
         if !members.windows(2).all(ascending) {
-            members.sort_unstable_by(|(a, _), (b, _)| in_utf16(a, b));
+            members.sort_unstable_by(|(a, _), (b, _)| order(a, b));
             if !members.windows(2).all(ascending) {
                 return None;
             }
@@ -233,15 +246,22 @@ impl<'j, 'r> Writer<'j, 'r> {
         Some(())
     }
 
-    fn text(&mut self, text: &str) {
-        self.resources.take(text);
-        write_text(text, &mut self.out);
+    fn text(&mut self, text: &Token<'_>) {
+        self.resources.take(&text.text);
+        self.write(text);
+    }
+
+    fn write(&mut self, token: &Token<'_>) {
+        match token.quoted {
+            Some(quoted) => self.out.push_str(quoted),
+            None => write_text(&token.text, &mut self.out),
+        }
     }
 }
 
 /// RFC 8785 §3.2.3 sorts names by their UTF-16 code units.
 fn in_utf16(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    a.encode_utf16().cmp(b.encode_utf16())
 }
 
 /// RFC 8785 §3.2.2.2: what must be escaped, and nothing else.

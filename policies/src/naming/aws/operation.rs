@@ -48,22 +48,16 @@ fn rpc<'a>(request: &Request<'a>) -> Option<(Protocol, &'a str)> {
     }
 }
 
-/// The query protocol's `Action`, in a form or a query string. It never comes without its `Version`, other people's
-/// parameters of that name do.
+/// The query protocol's `Action`: in a form, or in a query string with its `Version` (other people's parameters of that
+/// name come without one).
 fn action<'a>(request: &Request<'a>) -> Option<Cow<'a, str>> {
-    [form(request), request.query.map(str::as_bytes)].into_iter().flatten().find_map(|form| {
-        let (mut action, mut version) = (None, false);
-        for pair in form.split(|b| *b == b'&') {
-            if let Some(value) = pair.strip_prefix(b"Action=") {
-                action = action.or(Some(value));
-            }
-            version |= pair.starts_with(b"Version=");
-            if version && action.is_some() {
-                break;
-            }
-        }
-        percent_decode(action.filter(|_| version)?).decode_utf8().ok()
-    })
+    let in_query = || request.query.map(str::as_bytes).filter(|query| value_of(query, b"Version=").is_some());
+    let action = form(request).and_then(|form| value_of(form, b"Action=")).or_else(|| value_of(in_query()?, b"Action="))?;
+    percent_decode(action).decode_utf8().ok()
+}
+
+fn value_of<'a>(form: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    form.split(|b| *b == b'&').find_map(|pair| pair.strip_prefix(name))
 }
 
 /// The body, if it is a form.
