@@ -17,9 +17,10 @@ use crate::{
         recover::{self, RecoverError},
         sequencer,
     },
-    limits::{HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT},
+    limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT},
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealgate_schema::{
     LedgerId, Text,
     record::{Fields, Kind},
@@ -114,6 +115,7 @@ pub struct Running {
 ///
 /// The journal is settled first: nothing is accepted before every open ledger is known to stand where the disk says.
 pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
+    raise_open_files();
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let listen = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
     let keys = home.keys()?;
@@ -133,14 +135,13 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     };
     let ledger =
         sequencer::start(start, disk.clone(), clock.clone(), signer).map_err(|error| StartError::System("journal", error))?;
-    // Only now: the new segment says where the ledgers stand.
-    recover::remove_before(found.segment, &home.paths(), &*disk, &parts)?;
-
     let store = Store::open(&home.root().join("sealgate.db")).await?;
     let is_sealed = |window: &str| sealed(&parts, &name, window);
     let sessions =
         Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &found.standings, &is_sealed).await?;
     recover::declare(&found, &ledger).await?;
+    // Only now: the new segment says where the ledgers stand, and what recovery found.
+    recover::remove_before(found.segment, &home.paths(), &*disk, &parts)?;
     sessions.resume_closing().await?;
     sessions.housekeep().await?;
 
@@ -152,6 +153,19 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
     gateway.tasks.spawn(housekeep(gateway.clone()));
     Ok(Running { gateway, home })
+}
+
+/// A connection is two file descriptors, and the usual soft limit is 1,024. What is missing is said; the listener then waits.
+fn raise_open_files() {
+    let wanted = 2 * CONNECTIONS_MAX as u64 + 1_024;
+    let limits = getrlimit(Resource::Nofile);
+    let to = limits.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if limits.current.is_none_or(|current| current >= to) {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(to), maximum: limits.maximum }) {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    }
 }
 
 fn sealed(parts: &PartWriter, gateway: &Text, window: &str) -> bool {

@@ -3,11 +3,14 @@
 
 use crate::{
     app::Gateway,
-    egress::{body::read_ahead, resign::resign},
+    egress::{
+        body::read_ahead,
+        resign::{resign, strip_hop_by_hop},
+    },
     identify::Caller,
     ingress::listener::Place,
     interpret::{Sheet, interpret},
-    observe::{AnswerBody, Observer, observe},
+    observe::{AnswerBody, Observer, Watch, observe},
     refusal::{Refused, refuse},
 };
 use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Authority};
@@ -58,7 +61,9 @@ pub async fn serve(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Re
 async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet) -> Result<Response<AnswerBody>, Refused> {
     let gateway = &tunnel.gateway;
     let uri = destination(tunnel, &request)?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // Before anything is read from them: what the upstream won't see must not name the call.
+    strip_hop_by_hop(&mut parts.headers);
 
     // What is it? Read as much of the body as it takes to name the call, mask, name.
     let ahead = read_ahead(&parts.headers, body, gateway.config.capture_bytes, &gateway.tasks).await?;
@@ -78,11 +83,12 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
     let receipt = gateway.ledger.intend(tunnel.caller.window(gateway)?, intent, permit).await?;
 
     // Send it, and write down what became of it while the answer streams through.
-    let observer = Observer::new(tunnel, sheet, &parts, &ahead);
-    let signed = resign(receipt, parts, uri, ahead.body);
+    let watch = Watch::new(tunnel, sheet, &parts, &ahead);
+    let (signed, call) = resign(receipt, parts, uri, ahead.body);
+    let observer = Observer::new(watch, call);
     let (upstream, _) = gateway.upstreams.way(&tunnel.target.host);
-    let (call, answer) = upstream.send(signed).await;
-    Ok(observe(observer.of(call), answer, upstream.waits()).await)
+    let answer = upstream.send(signed).await;
+    Ok(observe(observer, answer, upstream.waits()).await)
 }
 
 /// Where the request goes: to the host of the tunnel. Every place in which a request can name a host has to name that one:
@@ -96,9 +102,11 @@ fn destination(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<Uri, Refu
     let (mut any, host) = (false, &tunnel.target.host);
     for name in named {
         any = true;
-        let parsed = Authority::try_from(name).ok();
-        if !parsed.is_some_and(|name| name.host().trim_matches(['[', ']']).eq_ignore_ascii_case(host)) {
-            return Err(Refused::WrongHost { tunnel: host.to_string(), request: String::from_utf8_lossy(name).into_owned() });
+        // A user and password in front of the host are nobody's business, and would be written down with it.
+        let named = Authority::try_from(name).ok().filter(|name| !name.as_str().contains('@'));
+        let named = named.ok_or(Refused::Malformed("the host in the request is not HOST or HOST:PORT"))?;
+        if !named.host().trim_matches(['[', ']']).eq_ignore_ascii_case(host) {
+            return Err(Refused::WrongHost { tunnel: host.to_string(), request: named.host().to_owned() });
         }
     }
     if !any {

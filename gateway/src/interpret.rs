@@ -35,9 +35,9 @@ impl Sheet {
         fields.provider = Some("aws".into());
         fields.host = Some(tunnel.target.column.clone());
         fields.method = Some(request.method().as_str().to_owned().into());
-        fields.path = Some(request.uri().path().to_owned().into());
+        fields.path = Some(redact::text(request.uri().path()).into_owned().into());
         let user_agent = request.headers().get(header::USER_AGENT);
-        fields.user_agent = user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned().into());
+        fields.user_agent = user_agent.map(|value| redact::text(&String::from_utf8_lossy(value.as_bytes())).into_owned().into());
         Self { started, fields, payload: None, naming: unnamed() }
     }
 
@@ -51,14 +51,14 @@ impl Sheet {
         &self.naming
     }
 
-    /// A record of the call as it is known now. The payload goes with the first one.
+    /// A record of the call as it is known now.
     pub fn draft(&mut self, kind: Kind, decision: &'static str, rule: &'static str) -> Draft {
         let mut fields = self.fields.clone();
         fields.kind = kind;
         fields.decision = Some(decision.into());
         fields.rules = vec![rule.into()];
-        match self.payload.take() {
-            Some(payload) => Draft::with_payload(fields, &payload),
+        match &self.payload {
+            Some(payload) => Draft::with_payload(fields, payload),
             None => Draft::new(fields),
         }
     }

@@ -7,6 +7,8 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 /// Calls that wait for the ledger or for their outcome. Each holds a place in the ledger's queue for its outcome, so an
 /// outcome never finds the queue full.
 pub const CALLS_IN_FLIGHT_MAX: usize = 8_192;
+/// How long a call waits for one of those places before it is refused.
+pub const CALL_SLOT_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a request body that are read before the intent is written. AWS's largest body with parameters in it that is
 /// common (CloudFormation templates, 51 KiB; DynamoDB pages) fits.
 pub const READ_AHEAD_BYTES_MAX: usize = 256 << 10;

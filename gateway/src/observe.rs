@@ -36,18 +36,26 @@ use tokio::{sync::oneshot, time::Sleep};
 
 type Written = oneshot::Receiver<Result<Placed, LedgerError>>;
 
-/// Watches one call to its end.
+/// What the outcome needs of the request, noted before the request is spent.
 #[derive(Debug)]
-pub struct Observer {
-    call: Option<OpenCall>,
+pub struct Watch {
     started: Instant,
     session: Option<Text>,
     naming: aws::Call,
     request_headers: Option<HeaderMap>,
     request_body: Option<SharedCapture>,
+    capture_bytes: usize,
+    /// `WINDOW` of the records, for messages.
+    window: Option<Text>,
+}
+
+/// Watches one call to its end.
+#[derive(Debug)]
+pub struct Observer {
+    call: Option<OpenCall>,
+    watch: Watch,
     head: Option<(StatusCode, HeaderMap)>,
     capture: Option<Capture>,
-    capture_bytes: usize,
 }
 
 /// How a call ended.
@@ -61,33 +69,37 @@ enum End {
     Upstream { status: Option<StatusCode>, code: &'static str, why: String },
 }
 
-impl Observer {
-    /// Notes what the outcome needs of the request, before the request is spent.
+impl Watch {
+    /// Notes it.
     pub fn new(tunnel: &Tunnel, sheet: &Sheet, parts: &Parts, ahead: &Ahead) -> Self {
         Self {
-            call: None,
             started: sheet.started(),
             session: tunnel.caller.session.as_ref().map(|session| session.id.clone()),
             naming: sheet.naming().clone(),
             request_headers: ahead.streaming.is_some().then(|| parts.headers.clone()),
             request_body: ahead.streaming.clone(),
-            head: None,
-            capture: None,
             capture_bytes: tunnel.gateway.config.capture_bytes,
+            window: tunnel.caller.session.as_ref().map(|session| session.window.clone()),
         }
     }
+}
 
-    /// Takes the call that came back with the answer.
-    #[must_use]
-    pub fn of(mut self, call: OpenCall) -> Self {
-        self.call = Some(call);
-        self
+impl Observer {
+    /// Takes over the call, which from here on has its outcome written whatever happens.
+    pub fn new(watch: Watch, call: OpenCall) -> Self {
+        Self { call: Some(call), watch, head: None, capture: None }
+    }
+
+    /// The intent's place, for a message.
+    fn name(&self) -> String {
+        let seq = self.call.as_ref().map(|call| call.placed().seq.to_string()).unwrap_or_default();
+        self.watch.window.as_ref().map_or(seq.clone(), |window| format!("{window}.{seq}"))
     }
 
     /// Sends the outcome to the ledger; the receiver resolves when it is on disk.
     fn settle(&mut self, end: &End) -> Option<Written> {
         let call = self.call.take()?;
-        let request_body = self.request_body.take().and_then(|seen| self.request_body(&seen));
+        let request_body = self.watch.request_body.take().and_then(|seen| self.request_body(&seen));
         Some(call.finish(request_body, self.outcome(end)))
     }
 
@@ -97,7 +109,7 @@ impl Observer {
         let mut payload = Payload::new(row_salt());
         let mut fields = self.fields(Kind::RequestBody);
         fields.request_bytes = Some(capture.bytes());
-        let labels = self.request_headers.as_ref().map(Labels::of).unwrap_or_default();
+        let labels = self.watch.request_headers.as_ref().map(Labels::of).unwrap_or_default();
         capture.fill(labels, &mut payload);
         Some(Draft::with_payload(fields, &payload))
     }
@@ -110,7 +122,7 @@ impl Observer {
             let mut payload = Payload::new(row_salt());
             payload.headers = Some(redact::headers(&headers));
             let body = capture.and_then(|capture| capture.fill(Labels::of(&headers), &mut payload));
-            let answer = aws::answer(&self.naming, status.as_u16(), &headers, body.as_deref());
+            let answer = aws::answer(&self.watch.naming, status.as_u16(), &headers, body.as_deref());
             fields.status = Some(status.as_u16());
             fields.account = answer.account;
             fields.upstream_request_id = answer.request_id;
@@ -133,7 +145,7 @@ impl Observer {
     }
 
     fn fields(&self, kind: Kind) -> Fields {
-        Fields { session: self.session.clone(), duration_us: Some(micros(self.started)), ..Fields::new(kind) }
+        Fields { session: self.watch.session.clone(), duration_us: Some(micros(self.watch.started)), ..Fields::new(kind) }
     }
 }
 
@@ -159,7 +171,7 @@ pub async fn observe(
     parts.extensions = http::Extensions::new();
     parts.version = http::Version::default();
     observer.head = Some((parts.status, parts.headers.clone()));
-    observer.capture = Some(Capture::new(observer.capture_bytes));
+    observer.capture = Some(Capture::new(observer.watch.capture_bytes));
     let length = body.size_hint().exact();
     let body = if body.is_end_stream() || length.is_some_and(|length| length <= GATHERED_ANSWER_BYTES_MAX) {
         match gather(&mut observer, body, waits.idle).await {
@@ -170,9 +182,10 @@ pub async fn observe(
         let state = State::Streaming { body, left: length, timer: None };
         return Response::from_parts(parts, AnswerBody(Inner::Observed(Box::new(Observed { observer, state, idle: waits.idle }))));
     };
+    let name = observer.name();
     match written(observer.settle(&End::Answered)).await {
         Ok(()) => Response::from_parts(parts, body),
-        Err(error) => reply::error(observer.naming.protocol, &reply::Problem::of_ledger(&error), "unrecorded"),
+        Err(error) => reply::error(observer.watch.naming.protocol, &reply::Problem::unrecorded(&error, &name), &name),
     }
 }
 
@@ -199,11 +212,11 @@ async fn failed(mut observer: Observer, error: &UpstreamError) -> Response<Answe
     let problem = reply::Problem::of_upstream(error);
     // What came of the answer is not what the client is told; the record has the gateway's status.
     let end = End::Upstream { status: Some(problem.status), code: problem.record_code, why: error.to_string() };
-    let id = observer.call.as_ref().map(|call| call.placed().seq.to_string()).unwrap_or_default();
-    let protocol = observer.naming.protocol;
+    let id = observer.name();
+    let protocol = observer.watch.naming.protocol;
     match written(observer.settle(&end)).await {
         Ok(()) => reply::error(protocol, &problem, &id),
-        Err(error) => reply::error(protocol, &reply::Problem::of_ledger(&error), "unrecorded"),
+        Err(error) => reply::error(protocol, &reply::Problem::unrecorded(&error, &id), &id),
     }
 }
 

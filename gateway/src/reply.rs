@@ -23,9 +23,19 @@ impl Problem {
     pub fn of_ledger(error: &LedgerError) -> Self {
         let (status, code) = match error {
             LedgerError::WindowClosed(_) | LedgerError::WindowExists(_) => (StatusCode::FORBIDDEN, "AccessDenied"),
-            LedgerError::Unwritable(_) | LedgerError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            LedgerError::Unwritable(_) | LedgerError::Busy | LedgerError::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+            }
         };
         Self { status, code, record_code: "SealgateLedger", message: error.to_string() }
+    }
+
+    /// The call was sent, and its outcome could not be written. A status that SDKs don't try again: it may have been done.
+    pub fn unrecorded(error: &LedgerError, call: &str) -> Self {
+        let message = format!(
+            "the call was sent (record {call}), but its outcome could not be recorded ({error}); look what it did before you try again"
+        );
+        Self { status: StatusCode::INSUFFICIENT_STORAGE, code: "OutcomeNotRecorded", record_code: "SealgateLedger", message }
     }
 
     /// The upstream did not answer.

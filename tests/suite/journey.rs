@@ -146,3 +146,37 @@ async fn a_step_of_the_clock_is_a_record() {
     let day = sealgate_tests::check::check(&gateway.home()).into_iter().find(|(window, _)| window.starts_with("day-")).unwrap().1;
     assert_eq!(evidence.of(&Kind::ClockStep).len() + day.of(&Kind::ClockStep).len(), 1);
 }
+
+/// A field that the upstream won't see must not name the call.
+#[tokio::test]
+async fn a_call_is_named_by_what_the_upstream_gets() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, sts()).await;
+    let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
+    let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
+    let mut request = caller_identity(HOST);
+    request.headers_mut().insert("connection", "x-amz-target".parse().unwrap());
+    request.headers_mut().insert("x-amz-target", "AmazonSQS.ListQueues".parse().unwrap());
+    assert_eq!(client.call(request).await.0, 200);
+    gateway.stop().await;
+    assert!(upstream.seen()[0].headers.get("x-amz-target").is_none());
+    let evidence = window(&gateway.home(), "CHG-1");
+    assert_eq!(evidence.of(&Kind::Intent)[0].fields.operation.as_deref(), Some("GetCallerIdentity"));
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_written_down_at_once_is_written_down_later() {
+    use sealgate_policies::session::Status;
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, sts()).await;
+    let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
+    gateway.clock.step(3_600_000_000);
+    // Its time is over, and nobody has noticed yet: closing its window must say so and not stumble over it.
+    gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
+    assert_eq!(session.status(0), Status::Expired);
+    gateway.stop().await;
+    let evidence = window(&gateway.home(), "CHG-1");
+    assert_eq!(evidence.of(&Kind::SessionExpire).len(), 1);
+    gateway.start().await;
+    gateway.stop().await;
+}

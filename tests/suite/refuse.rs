@@ -195,9 +195,14 @@ async fn a_request_for_another_host_than_its_tunnels_is_refused() {
     let mut two = caller_identity(HOST);
     two.headers_mut().append("host", "iam.amazonaws.com".parse().unwrap());
     assert_eq!(client.call(two).await.0, 421);
+    let mut user = caller_identity(HOST);
+    user.headers_mut().insert("host", format!("user:PLANTED@{HOST}").parse().unwrap());
+    assert_eq!(client.call(user).await.0, 400);
     gateway.stop().await;
     assert!(upstream.seen().is_empty());
-    assert_eq!(refusals(&gateway).iter().map(rule).collect::<Vec<_>>(), ["wrong-host"; 2]);
+    let refusals = refusals(&gateway);
+    assert_eq!(refusals.iter().map(rule).collect::<Vec<_>>(), ["wrong-host", "wrong-host", "malformed"]);
+    assert!(!format!("{refusals:?}").contains("PLANTED"));
 }
 
 #[tokio::test]
@@ -277,4 +282,30 @@ async fn a_route_opens_a_private_host() {
     assert_eq!(status, 502);
     assert!(String::from_utf8_lossy(&body).contains("certificate"), "{}", String::from_utf8_lossy(&body));
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_metadata_service_is_not_reached_by_any_spelling() {
+    let (mut gateway, session, _upstream) = gateway().await;
+    let credential = credential(&gateway, &session);
+    for target in ["2852039166:80", "0xa9fea9fe:80"] {
+        let (status, ..) = connect(&gateway, Some(&credential), target).await;
+        assert_eq!(status, 502, "{target}");
+    }
+    gateway.stop().await;
+    assert_eq!(window(&gateway.home(), "CHG-1").of(&Kind::Outcome).len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_http_within_a_tunnel_is_a_refusal() {
+    let (mut gateway, session, _upstream) = gateway().await;
+    let (_, _, stream) = connect(&gateway, Some(&credential(&gateway, &session)), &format!("{HOST}:443")).await;
+    let mut stream = client::tls(&gateway, stream, HOST, Speak::Http1).await.unwrap();
+    stream.write_all(b"this is not HTTP\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // The gateway ends the connection; how TLS words that is no matter.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
+    gateway.stop().await;
+    assert_eq!(refusals(&gateway).iter().map(rule).collect::<Vec<_>>(), ["malformed"]);
 }

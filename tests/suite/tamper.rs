@@ -190,6 +190,18 @@ async fn a_changed_cell_is_named_by_both_verifiers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn evidence_that_is_there_twice_or_under_another_name_is_found() {
+    let (folder, ledger, key) = sealed().await;
+    let evidence = folder.path().join("home/evidence");
+    assert_eq!(verify_rust(&evidence, &key).status.code(), Some(0));
+    copy(&ledger, &evidence.join("gw-other/CHG-1"));
+    assert_eq!(verify_rust(&evidence, &key).status.code(), Some(1));
+    fs::remove_dir_all(evidence.join("gw-other")).unwrap();
+    copy(&ledger, &ledger.with_file_name("CHG-2"));
+    assert_eq!(verdicts(&evidence, &key).0, [Some(1); 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_an_empty_folder_and_a_wrong_command_line_have_their_exit_codes() {
     let (folder, ledger, key) = sealed().await;
     let other = Upstream::start(folder.path(), Offer::Http1, sts()).await;

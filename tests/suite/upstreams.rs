@@ -130,6 +130,42 @@ async fn a_client_that_leaves_while_the_upstream_works_leaves_an_outcome() {
     }
 }
 
+/// Whoever leaves before the answer does not take along what was sent.
+#[tokio::test]
+async fn a_client_that_leaves_after_its_upload_leaves_the_body_on_record() {
+    const LENGTH: usize = 300 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let arrived = Arc::new(Notify::new());
+    let told = arrived.clone();
+    let hang = handler(move |request| {
+        let told = told.clone();
+        async move {
+            let _ = http_body_util::BodyExt::collect(request.into_body()).await;
+            told.notify_one();
+            std::future::pending::<()>().await;
+            text("")
+        }
+    });
+    let upstream = Upstream::start(folder.path(), Offer::Http1, hang).await;
+    let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
+    let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
+    let mut request = caller_identity(HOST);
+    request.headers_mut().insert("content-type", "application/x-amz-json-1.0".parse().unwrap());
+    request.headers_mut().insert("content-length", LENGTH.into());
+    *request.body_mut() = sealgate_tests::client::whole(vec![b' '; LENGTH]);
+    tokio::select! {
+        _ = client.send(request) => panic!("nothing answers"),
+        () = arrived.notified() => {}
+    }
+    drop(client);
+    drained(&gateway).await;
+    gateway.stop().await;
+    let evidence = window(&gateway.home(), "CHG-1");
+    assert_eq!(evidence.kinds()[2..], ["intent", "request_body", "outcome"]);
+    assert_eq!(evidence.records[3].fields.request_bytes, Some(LENGTH as u64));
+    assert_eq!(evidence.records[4].fields.error_code.as_deref(), Some("SealgateClientGone"));
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_the_answer_leaves_an_outcome() {
     let folder = tempfile::tempdir().unwrap();

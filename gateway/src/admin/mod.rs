@@ -119,7 +119,10 @@ async fn close_window(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>
     if id.starts_with("day-") {
         return Err(Failure(StatusCode::CONFLICT, format!("window {id} is the gateway's own, and is sealed when its day is over")));
     }
-    Ok(Json(gateway.sessions.close_window(&id, &peer.0).await?))
+    // A task of its own: a client that goes away in the middle does not leave the window half closed.
+    let closing = gateway.clone();
+    let closed = gateway.tasks.spawn(async move { closing.sessions.close_window(&id, &peer.0).await });
+    Ok(Json(closed.await.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??))
 }
 
 async fn list_sessions(State(gateway): Gate) -> Json<Vec<SessionView>> {

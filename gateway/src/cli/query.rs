@@ -1,6 +1,9 @@
 //! `sealgate query`: DuckDB over exactly the files that are signed.
 
-use super::{Failure, Outcome, verify::read_key};
+use super::{
+    Failure, Outcome,
+    verify::{misplaced, read_key},
+};
 use crate::{
     admin::client::{AdminError, ask},
     home::{evidence, verifier_key},
@@ -98,6 +101,10 @@ fn signed_files(folder: &Path, key: &VerifierKey) -> Result<Files, Failure> {
     for note in notes(folder, 0)? {
         let text = fs::read_to_string(&note)?;
         let (manifest, _) = Manifest::open(&text, key).map_err(|error| Failure::new(1, format!("{}: {error}", note.display())))?;
+        let misplaced = manifest.ledger().ok().and_then(|ledger| misplaced(note.parent()?, folder, &ledger));
+        if let Some(what) = misplaced {
+            return Err(Failure::new(1, format!("{}: {what}", note.display())));
+        }
         for file in manifest.files {
             let path = note.with_file_name(&file.name);
             let bytes = fs::read(&path).map_err(|error| Failure::new(1, format!("{}: {error}", path.display())))?;

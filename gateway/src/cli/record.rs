@@ -18,6 +18,7 @@ use crate::{
     sessions::store::WindowState,
 };
 use http::Method;
+use sealgate_policies::session::PrincipalKind;
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
@@ -79,6 +80,7 @@ async fn gateway(home: &Path, config: Option<&Path>) -> Result<Option<Running>, 
 }
 
 async fn recorded(home: &Path, args: &Args) -> Outcome {
+    args.kind.parse::<PrincipalKind>().map_err(|line| Failure::new(NOT_RUN, line))?;
     let opened = open_window(home, args).await.map_err(not_run)?;
     let request = OpenSession {
         window: args.window.clone(),

@@ -3,12 +3,14 @@
 use super::{Failure, Outcome, USAGE};
 use bytes::Bytes;
 use sealgate_schema::{
+    LedgerId,
     note::VerifierKey,
     seal::{NOTE_NAME, State},
-    verify::{Level, Report, Verdict, verify_ledger},
+    verify::{Finding, Level, Report, Verdict, verify_ledger},
 };
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -55,7 +57,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     std::panic::set_hook(Box::new(|_| ()));
     let mut found = Found::default();
     walk(&args.evidence, 0, &mut found)?;
-    let checked: Vec<Checked> = found.ledgers.into_iter().map(|folder| check(&key, folder)).collect::<Result<_, _>>()?;
+    let checking = found.ledgers.into_iter().map(|folder| check(&key, &args.evidence, folder));
+    let mut checked = checking.collect::<Result<Vec<Checked>, _>>()?;
+    find_copies(&mut checked);
     let code = exit_code(&checked, &found.strays, args.sealed);
     if args.json {
         print_json(&checked, &found.strays, code)?
@@ -96,11 +100,11 @@ fn walk(folder: &Path, depth: u32, found: &mut Found) -> io::Result<()> {
     folders.into_iter().try_for_each(|inner| walk(&inner, depth + 1, found))
 }
 
-fn check(key: &VerifierKey, folder: PathBuf) -> Result<Checked, Failure> {
+fn check(key: &VerifierKey, root: &Path, folder: PathBuf) -> Result<Checked, Failure> {
     let mut looks = 0;
     loop {
         looks += 1;
-        let report = check_once(key, &folder)?;
+        let report = check_once(key, root, &folder)?;
         if report.holds() || report.state == Some(State::Sealed) || looks == LOOKS_MAX {
             return Ok(Checked { folder, report });
         }
@@ -108,7 +112,7 @@ fn check(key: &VerifierKey, folder: PathBuf) -> Result<Checked, Failure> {
     }
 }
 
-fn check_once(key: &VerifierKey, folder: &Path) -> Result<Report, Failure> {
+fn check_once(key: &VerifierKey, root: &Path, folder: &Path) -> Result<Report, Failure> {
     // The names first: what a running gateway adds after this is in its next note.
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -129,16 +133,41 @@ fn check_once(key: &VerifierKey, folder: &Path) -> Result<Report, Failure> {
         Err(error) => Err(error.to_string()),
     };
     let mut report = verify_ledger(key, &note, &names, &mut read);
-    // The folder's name is what a person goes by: it must be the signed one.
-    let named = folder.canonicalize().ok().and_then(|folder| Some(folder.file_name()?.to_str()?.to_owned()));
-    if let (Some(ledger), Some(named)) = (&report.ledger, named)
-        && ledger.window().as_str() != named
+    if let Some(ledger) = report.ledger.clone()
+        && let Some(what) = misplaced(folder, root, &ledger)
     {
-        report.verdicts[0] = Verdict::Fail;
-        let what = format!("the folder is named {named}, the signed ledger is {}", ledger.window());
-        report.findings.push(sealgate_schema::verify::Finding { level: Level::L0, seq: None, place: "folder".to_owned(), what });
+        fail(&mut report, what);
     }
     Ok(report)
+}
+
+/// The folders' names are what a person goes by: they must be the signed ones. Those above `root` are the caller's.
+pub(super) fn misplaced(folder: &Path, root: &Path, ledger: &LedgerId) -> Option<String> {
+    let (folder, root) = (folder.canonicalize().ok()?, root.canonicalize().ok()?);
+    let window = folder.file_name()?.to_str()?;
+    if window != ledger.window().as_str() {
+        return Some(format!("the folder is named {window}, the signed ledger is {}", ledger.window()));
+    }
+    let parent = folder.parent().filter(|parent| folder != root && **parent != root)?.file_name()?.to_str()?;
+    (parent != ledger.gateway().as_str())
+        .then(|| format!("the folder lies in {parent}, the signed gateway is {}", ledger.gateway()))
+}
+
+fn fail(report: &mut Report, what: String) {
+    report.verdicts[0] = Verdict::Fail;
+    report.findings.push(Finding { level: Level::L0, seq: None, place: "folder".to_owned(), what });
+}
+
+/// One ledger in two places would count twice in every query.
+fn find_copies(checked: &mut [Checked]) {
+    let mut seen = BTreeSet::new();
+    for Checked { report, .. } in checked {
+        if let Some(ledger) = report.ledger.clone()
+            && !seen.insert(ledger.clone())
+        {
+            fail(report, format!("{} is there a second time", ledger.origin()));
+        }
+    }
 }
 
 fn exit_code(checked: &[Checked], strays: &[PathBuf], sealed: bool) -> u8 {
@@ -207,7 +236,7 @@ fn verdict(checked: &[Checked], args: &Args, code: u8) -> String {
 }
 
 fn print_json(checked: &[Checked], strays: &[PathBuf], code: u8) -> Result<(), Failure> {
-    let finding = |finding: &sealgate_schema::verify::Finding| json!({ "level": format!("{:?}", finding.level), "seq": finding.seq, "place": finding.place, "what": finding.what });
+    let finding = |finding: &Finding| json!({ "level": format!("{:?}", finding.level), "seq": finding.seq, "place": finding.place, "what": finding.what });
     let ledger = |Checked { folder, report }: &Checked| {
         let levels: serde_json::Map<_, _> =
             Level::ALL.into_iter().map(|level| (format!("{level:?}"), json!(report.verdict(level).to_string()))).collect();

@@ -86,7 +86,7 @@ pub enum BodyError {
     #[error("the request body could not be read: {0}")]
     Broken(#[from] hyper::Error),
     /// The client stopped sending.
-    #[error("the request body did not come within {} s", CLIENT_HEAD_WAIT.as_secs())]
+    #[error("nothing of the request body came for {} s", CLIENT_HEAD_WAIT.as_secs())]
     Slow,
 }
 
@@ -101,16 +101,18 @@ pub async fn read_ahead(
     let mut frames = VecDeque::new();
     let mut length = 0;
     let wanted = if streams_at_once(headers) { 0 } else { READ_AHEAD_BYTES_MAX };
-    let reading = async {
-        while length < wanted {
-            let Some(frame) = body.frame().await.transpose()? else { return Ok(true) };
-            length += frame.data_ref().map_or(0, Bytes::len);
-            frames.push_back(frame);
+    let mut ended = false;
+    while !ended && length < wanted {
+        let frame = tokio::time::timeout(CLIENT_HEAD_WAIT, body.frame()).await.map_err(|_| BodyError::Slow)?;
+        match frame.transpose()? {
+            Some(frame) => {
+                length += frame.data_ref().map_or(0, Bytes::len);
+                frames.push_back(frame);
+                ended = body.is_end_stream();
+            }
+            None => ended = true,
         }
-        Ok::<_, hyper::Error>(body.is_end_stream())
-    };
-    let ended =
-        if wanted == 0 { false } else { tokio::time::timeout(CLIENT_HEAD_WAIT, reading).await.map_err(|_| BodyError::Slow)?? };
+    }
     let bytes = joined(&frames, length);
     if ended {
         return Ok(Ahead { body: RequestBody { ahead: frames, rest: None }, bytes, streaming: None });

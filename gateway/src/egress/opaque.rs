@@ -13,5 +13,5 @@ pub async fn dial(receipt: Receipt, target: &Target, wait: Duration) -> (OpenCal
     let (_permit, call) = receipt.spend();
     let port = target.authority.port_u16().unwrap_or(443);
     let host = target.authority.host();
-    (call, upstream::dial(&format!("{host}:{port}"), wait).await)
+    (call, upstream::dial_public(&format!("{host}:{port}"), wait).await)
 }

@@ -10,27 +10,26 @@ use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 /// A request that may leave: its intent is on disk. Made by [`resign`] alone, spent by the upstream client.
 ///
 /// ```compile_fail,E0451
-/// fn forge(request: http::Request<sealgate::egress::body::RequestBody>, call: sealgate::ledger::OpenCall) -> sealgate::egress::resign::Signed {
-///     sealgate::egress::resign::Signed { request, call }
+/// fn forge(request: http::Request<sealgate::egress::body::RequestBody>) -> sealgate::egress::resign::Signed {
+///     sealgate::egress::resign::Signed { request }
 /// }
 /// ```
 #[derive(Debug)]
 #[must_use = "a signed request that is not sent leaves a call without an answer"]
 pub struct Signed {
     request: Request<RequestBody>,
-    call: OpenCall,
 }
 
 impl Signed {
-    pub(super) fn spend(self) -> (Request<RequestBody>, OpenCall) {
-        (self.request, self.call)
+    pub(super) fn spend(self) -> Request<RequestBody> {
+        self.request
     }
 }
 
-/// Spends the receipt. `uri` is where the client meant the request to go.
-pub fn resign(receipt: Receipt, mut parts: Parts, uri: Uri, body: RequestBody) -> Signed {
+/// Spends the receipt. `uri` is where the client meant the request to go; `parts` has no hop-by-hop fields any more. The
+/// call comes apart from the request here: whoever holds it owes the outcome, whatever becomes of the request.
+pub fn resign(receipt: Receipt, mut parts: Parts, uri: Uri, body: RequestBody) -> (Signed, OpenCall) {
     let (_permit, call) = receipt.spend();
-    strip_hop_by_hop(&mut parts.headers);
     // The upstream client says the host in the way of the protocol that it ends up speaking. A spelling of the client's
     // own (with the port) may be what it signed, and stays.
     if parts.headers.get(header::HOST).map(HeaderValue::as_bytes) == uri.authority().map(|authority| authority.as_str().as_bytes())
@@ -40,7 +39,7 @@ pub fn resign(receipt: Receipt, mut parts: Parts, uri: Uri, body: RequestBody) -
     parts.uri = uri;
     parts.version = http::Version::HTTP_11;
     parts.extensions = http::Extensions::new();
-    Signed { request: Request::from_parts(parts, body), call }
+    (Signed { request: Request::from_parts(parts, body) }, call)
 }
 
 /// Header fields that speak of one connection only (RFC 9110 §7.6.1). `TE: trailers` stays: it speaks of the answer.

@@ -3,7 +3,6 @@
 use super::{body::RequestBody, resign::Signed};
 use crate::{
     config::Route,
-    ledger::OpenCall,
     limits::{IDLE_UPSTREAM_PER_HOST_MAX, IDLE_UPSTREAM_WAIT},
 };
 use http::{Response, Uri};
@@ -20,6 +19,7 @@ use rustls::{
 use std::{
     future::Future,
     io,
+    net::IpAddr,
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -58,14 +58,13 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Sends the request and waits for the head of the answer. The call comes back with it: it still needs an outcome.
-    pub async fn send(&self, signed: Signed) -> (OpenCall, Result<Response<Incoming>, UpstreamError>) {
-        let (request, call) = signed.spend();
-        let answer = match tokio::time::timeout(self.waits.answer, self.client.request(request)).await {
+    /// Sends the request and waits for the head of the answer.
+    pub async fn send(&self, signed: Signed) -> Result<Response<Incoming>, UpstreamError> {
+        let request = signed.spend();
+        match tokio::time::timeout(self.waits.answer, self.client.request(request)).await {
             Ok(answer) => answer.map_err(|error| UpstreamError::Failed(chain(&error))),
             Err(_) => Err(UpstreamError::Silent(self.waits.answer)),
-        };
-        (call, answer)
+        }
     }
 
     /// The waits it keeps.
@@ -197,6 +196,39 @@ impl tower_service::Service<Uri> for Dial {
     }
 }
 
+/// Opens a TCP connection to a host that is nobody's metadata service, by whatever name or spelling it was asked for.
+pub async fn dial_public(address: &str, wait: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::time::timeout(wait, tokio::net::lookup_host(address)).await??.collect();
+    if addresses.iter().any(|address| is_metadata_address(address.ip())) {
+        return Err(io::Error::other("it is the address of a metadata service, which hands out this machine's own credentials"));
+    }
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match dial(&address.to_string(), wait).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Link-local addresses, and AWS's own: the metadata services of clouds.
+pub fn is_metadata_address(address: IpAddr) -> bool {
+    const AWS_METADATA_V6: [u16; 8] = [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254];
+    const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => {
+            let segments = address.segments();
+            let embedded = segments
+                .starts_with(&NAT64)
+                .then(|| address.octets())
+                .and_then(|octets| Some((*octets.get(12)?, *octets.get(13)?)));
+            address.is_unicast_link_local() || segments == AWS_METADATA_V6 || embedded == Some((169, 254))
+        }
+    }
+}
+
 /// Opens a TCP connection without Nagle's delay.
 pub async fn dial(address: &str, wait: Duration) -> io::Result<TcpStream> {
     let too_slow = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no connection to {address} within {} s", wait.as_secs()));
@@ -207,4 +239,32 @@ pub async fn dial(address: &str, wait: Duration) -> io::Result<TcpStream> {
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_addresses_are_known() {
+        for (address, metadata) in [
+            ("169.254.169.254", true),
+            ("::ffff:169.254.169.254", true),
+            ("64:ff9b::a9fe:a9fe", true),
+            ("fd00:ec2::254", true),
+            ("fe80::1", true),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(is_metadata_address(address.parse().unwrap()), metadata, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_spelling_of_a_metadata_address_is_dialled() {
+        for spelling in ["169.254.169.254:80", "2852039166:80", "0xa9fea9fe:80", "[::ffff:169.254.169.254]:80"] {
+            let error = dial_public(spelling, Duration::from_secs(1)).await.unwrap_err();
+            // A resolver that does not take the spelling does not reach the address either.
+            assert!(error.to_string().contains("metadata") || error.to_string().contains("lookup"), "{spelling}: {error}");
+        }
+    }
 }

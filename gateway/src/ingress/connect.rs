@@ -3,6 +3,7 @@
 use super::{listener::Place, opaque, open};
 use crate::{
     app::Gateway,
+    egress::upstream::is_metadata_address,
     exchange::{Target, Tunnel},
     identify::{Caller, CredentialError},
     ledger::Draft,
@@ -21,11 +22,7 @@ use sealgate_schema::{
     Payload, Text,
     record::{Fields, Kind},
 };
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 /// Why a connection leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -112,20 +109,10 @@ fn target(gateway: &Gateway, request: &Request<Incoming>) -> Option<Target> {
     let plain = host.trim_matches(['[', ']']).to_owned();
     let class = match gateway.upstreams.way(&plain) {
         (_, Some(_)) => HostClass::Aws,
-        _ if is_metadata_address(&plain) => HostClass::CloudLike,
+        _ if plain.parse().is_ok_and(is_metadata_address) => HostClass::CloudLike,
         _ => classify(&plain),
     };
     Some(Target { authority: Authority::try_from(column.as_str()).ok()?, host: plain.into(), column: column.into(), class })
-}
-
-/// Link-local addresses: the metadata services of clouds, which hand out the gateway machine's own credentials.
-fn is_metadata_address(host: &str) -> bool {
-    const AWS_METADATA_V6: [u16; 8] = [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254];
-    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V4(address)) => address.is_link_local(),
-        Ok(IpAddr::V6(address)) => address.is_unicast_link_local() || address.segments() == AWS_METADATA_V6,
-        Err(_) => false,
-    }
 }
 
 /// What the first request says, for a record of its refusal.
@@ -174,23 +161,4 @@ async fn refuse(
         response.headers_mut().insert(header::PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sealgate\""));
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_metadata_address;
-
-    #[test]
-    fn metadata_services_are_known_in_every_spelling() {
-        for (host, metadata) in [
-            ("169.254.169.254", true),
-            ("::ffff:169.254.169.254", true),
-            ("fd00:ec2::254", true),
-            ("fe80::1", true),
-            ("127.0.0.1", false),
-            ("x", false),
-        ] {
-            assert_eq!(is_metadata_address(host), metadata, "{host}");
-        }
-    }
 }

@@ -68,7 +68,12 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut connection = pin!(connection);
     // At a stop the request under way is answered, and the connection ends after it.
     tokio::select! {
-        served = connection.as_mut() => return Ok(served?),
+        served = connection.as_mut() => {
+            if let Some(error) = served.as_ref().err().filter(|error| error.is_parse()) {
+                record(tunnel, "malformed", "SealgateMalformed", format!("not an HTTP request that can be read: {error}")).await;
+            }
+            return Ok(served?);
+        }
         () = tunnel.gateway.stopping.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
@@ -99,19 +104,24 @@ async fn record_failed_handshake(tunnel: &Tunnel, error: &io::Error) {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return;
     }
+    let host = &tunnel.target.host;
+    let message = format!(
+        "TLS handshake failed: {error}; does the tool trust the CA (`sealgate session env` sets it), and is its SNI {host}?"
+    );
+    record(tunnel, "tls-handshake", "SealgateTlsHandshake", message).await;
+}
+
+/// Records what was refused before there was a request to name.
+async fn record(tunnel: &Tunnel, rule: &'static str, code: &'static str, message: String) {
     let mut fields = Fields::new(Kind::Refusal);
     tunnel.caller.describe(&mut fields);
     fields.provider = Some("aws".into());
     fields.host = Some(tunnel.target.column.clone());
     fields.decision = Some("refuse".into());
-    fields.rules = vec!["tls-handshake".into()];
-    fields.error_code = Some("SealgateTlsHandshake".into());
-    let message = format!(
-        "TLS handshake failed: {error}; does the tool trust the CA (`sealgate session env` sets it), and is its SNI {}?",
-        tunnel.target.host
-    );
+    fields.rules = vec![rule.into()];
+    fields.error_code = Some(code.into());
     fields.detail = Some(serde_json::json!({ "message": message }).to_string().into());
     if let Err(error) = refusal::record(&tunnel.gateway, Some(&tunnel.caller), || Draft::new(fields.clone())).await {
-        tracing::error!(%error, "a failed handshake could not be recorded");
+        tracing::error!(%error, "a refusal could not be recorded");
     }
 }

@@ -1,6 +1,7 @@
 //! The journal: segments of frames, the write-ahead truth of every ledger until its part is durable.
 //!
-//! A frame is `magic (4) ‖ length u32 LE ‖ CRC-32 of body u32 LE ‖ body`. A segment begins with a `Start` frame and one
+//! A frame is `magic (4) ‖ length u32 LE ‖ CRC-32 of nonce and body u32 LE ‖ body`. The nonce is random for each segment and
+//! stands in its `Start` frame (which has none), so that no client can put a frame into a body. A segment begins with a `Start` frame and one
 //! `Ledger` frame for each open ledger (where it stands), holds `Record` frames, and ends with an `End` frame when it was
 //! finished in order. CRCs find torn writes; tampering is found by the record chain, which is followed again whenever
 //! a segment is read.
@@ -75,18 +76,28 @@ pub enum JournalError {
 }
 
 /// Appends a frame to `out`. The body is written by `write`; the head is filled in afterwards, so nothing is copied.
-fn frame(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+fn frame(out: &mut Vec<u8>, nonce: &[u8], kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD_BYTES]);
     out.push(kind);
     write(out);
     let (head, body) = out.split_at_mut(start + HEAD_BYTES);
     if let Some(head) = head.get_mut(start..) {
-        let crc = crc32fast::hash(body);
+        let crc = checksum(nonce, body);
         let fields = MAGIC.into_iter().chain((body.len() as u32).to_le_bytes()).chain(crc.to_le_bytes());
         head.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
     }
 }
+
+fn checksum(nonce: &[u8], body: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(nonce);
+    crc.update(body);
+    crc.finalize()
+}
+
+/// The random bytes of one segment.
+pub type Nonce = [u8; 16];
 
 /// How a segment came to be begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,32 +113,35 @@ pub fn write_start<'a>(
     out: &mut Vec<u8>,
     gateway: &str,
     number: u64,
+    nonce: &Nonce,
     origin: Origin,
     ledgers: impl ExactSizeIterator<Item = &'a Standing>,
 ) {
-    frame(out, START, |out| {
+    frame(out, &[], START, |out| {
         let mut e = Encoder::new(out);
-        e.array(4);
+        e.array(5);
         e.text(gateway);
         e.unsigned(number);
         e.unsigned((origin == Origin::Recovery).into());
         e.unsigned(ledgers.len() as u64);
+        e.bytes(nonce);
     });
     for standing in ledgers {
-        frame(out, LEDGER, |out| encode_standing(standing, out));
+        frame(out, nonce, LEDGER, |out| encode_standing(standing, out));
     }
 }
 
 /// Appends a record frame: the next record of `standing`, and its payload as [`Payload::encode`] made it.
 pub fn write_record(
     out: &mut Vec<u8>,
+    nonce: &Nonce,
     standing: &mut Standing,
     fields: sealgate_schema::record::Fields,
     time: i64,
     payload: Option<&[u8]>,
 ) -> Record {
     let mut placed = None;
-    frame(out, RECORD, |out| {
+    frame(out, nonce, RECORD, |out| {
         let length_at = out.len();
         out.extend_from_slice(&[0; 4]);
         let start = out.len();
@@ -145,8 +159,8 @@ pub fn write_record(
 }
 
 /// Appends the frame that says that the segment was finished.
-pub fn write_end(out: &mut Vec<u8>) {
-    frame(out, END, |_| ());
+pub fn write_end(out: &mut Vec<u8>, nonce: &Nonce) {
+    frame(out, nonce, END, |_| ());
 }
 
 /// One ledger's share of a segment.
@@ -192,7 +206,7 @@ pub enum Ending {
 
 /// Reads a segment.
 pub fn read(bytes: &[u8], ending: Ending) -> Result<Segment, JournalError> {
-    let mut frames = Frames { bytes, at: 0 };
+    let mut frames = Frames { bytes, nonce: Vec::new(), at: 0 };
     let mut segment = read_start(&mut frames)?;
     while !segment.finished {
         let Some((at, body)) = frames.next() else { break };
@@ -222,8 +236,9 @@ fn read_start(frames: &mut Frames<'_>) -> Result<Segment, JournalError> {
     };
     let Some((&START, body)) = body.split_first() else { return Err(content("no start frame")) };
     let mut d = Decoder::new(body);
-    let start = d.array_of(4).and_then(|()| Ok((d.text()?.to_owned(), d.unsigned()?, d.unsigned()?, d.unsigned()?)));
-    let (gateway, number, recovery, ledgers_due) = start.map_err(|_| content("a start frame that can't be read"))?;
+    let start = d.array_of(5).and_then(|()| Ok((d.text()?.to_owned(), d.unsigned()?, d.unsigned()?, d.unsigned()?, d.bytes()?)));
+    let (gateway, number, recovery, ledgers_due, nonce) = start.map_err(|_| content("a start frame that can't be read"))?;
+    frames.nonce = nonce.to_vec();
     let origin = if recovery == 1 { Origin::Recovery } else { Origin::Cut };
     Ok(Segment { number, gateway, origin, ledgers_due, shares: BTreeMap::new(), finished: false, torn_bytes: 0 })
 }
@@ -274,6 +289,8 @@ fn take_record(segment: &mut Segment, body: &[u8]) -> Option<()> {
 
 struct Frames<'a> {
     bytes: &'a [u8],
+    /// Empty until the start frame is read.
+    nonce: Vec<u8>,
     at: usize,
 }
 
@@ -281,7 +298,7 @@ impl<'a> Frames<'a> {
     /// The next whole frame and where it starts; `None` at the first byte that starts none.
     fn next(&mut self) -> Option<(usize, &'a [u8])> {
         let start = self.at;
-        let body = frame_at(self.bytes, start)?;
+        let body = frame_at(self.bytes, &self.nonce, start)?;
         self.at += HEAD_BYTES + body.len();
         Some((start, body))
     }
@@ -290,11 +307,11 @@ impl<'a> Frames<'a> {
     fn valid_frame_follows(&self) -> bool {
         let rest = self.bytes.get(self.at.saturating_add(1)..).unwrap_or_default();
         let mut starts = rest.windows(MAGIC.len()).enumerate().filter(|(_, window)| **window == MAGIC);
-        starts.any(|(offset, _)| frame_at(self.bytes, self.at + 1 + offset).is_some())
+        starts.any(|(offset, _)| frame_at(self.bytes, &self.nonce, self.at + 1 + offset).is_some())
     }
 }
 
-fn frame_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
+fn frame_at<'a>(bytes: &'a [u8], nonce: &[u8], at: usize) -> Option<&'a [u8]> {
     let (head, rest) = bytes.get(at..)?.split_at_checked(HEAD_BYTES)?;
     let (magic, numbers) = head.split_at_checked(MAGIC.len())?;
     let (length, crc) = numbers.split_at_checked(4)?;
@@ -303,7 +320,7 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
         return None;
     }
     let body = rest.get(..length)?;
-    (crc32fast::hash(body) == u32::from_le_bytes(crc.try_into().ok()?)).then_some(body)
+    (checksum(nonce, body) == u32::from_le_bytes(crc.try_into().ok()?)).then_some(body)
 }
 
 fn encode_standing(standing: &Standing, out: &mut Vec<u8>) {
@@ -350,17 +367,17 @@ mod tests {
     fn segment(records: usize, finished: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let mut standing = Standing::new(LedgerId::new("gw-1", "CHG-1").unwrap());
-        write_start(&mut out, "gw-1", 7, Origin::Cut, [].iter());
-        write_record(&mut out, &mut standing, Fields::new(Kind::WindowOpen), 1, None);
+        write_start(&mut out, "gw-1", 7, &[7; 16], Origin::Cut, [].iter());
+        write_record(&mut out, &[7; 16], &mut standing, Fields::new(Kind::WindowOpen), 1, None);
         for _ in 1..records {
             let payload = Payload::new([1; 16]);
             let mut encoded = Vec::new();
             payload.encode(&mut encoded);
             let fields = Fields { payload_hash: Some(payload.commitment()), ..Fields::new(Kind::Intent) };
-            write_record(&mut out, &mut standing, fields, 2, Some(&encoded));
+            write_record(&mut out, &[7; 16], &mut standing, fields, 2, Some(&encoded));
         }
         if finished {
-            write_end(&mut out);
+            write_end(&mut out, &[7; 16]);
         }
         out
     }
@@ -373,8 +390,8 @@ mod tests {
         assert_eq!(share.standing.open_calls, BTreeSet::from([1, 2]));
         let mut out = Vec::new();
         let mut standing = share.standing.clone();
-        write_start(&mut out, "gw-1", 8, Origin::Cut, [&standing].into_iter());
-        write_record(&mut out, &mut standing, Fields { call: Some(1), ..Fields::new(Kind::Outcome) }, 3, None);
+        write_start(&mut out, "gw-1", 8, &[7; 16], Origin::Cut, [&standing].into_iter());
+        write_record(&mut out, &[7; 16], &mut standing, Fields { call: Some(1), ..Fields::new(Kind::Outcome) }, 3, None);
         let second = read(&out, Ending::Any).unwrap();
         assert_eq!(second.shares["CHG-1"].first_seq, 3);
         assert_eq!(second.shares["CHG-1"].standing, standing);
@@ -384,12 +401,13 @@ mod tests {
     #[test]
     fn a_beginning_torn_at_any_byte_is_no_segment_yet() {
         let mut standing = Standing::new(LedgerId::new("gw-1", "CHG-1").unwrap());
-        write_record(&mut Vec::new(), &mut standing, Fields::new(Kind::WindowOpen), 1, None);
+        write_record(&mut Vec::new(), &[7; 16], &mut standing, Fields::new(Kind::WindowOpen), 1, None);
         let mut out = Vec::new();
         write_start(
             &mut out,
             "gw-1",
             8,
+            &[7; 16],
             Origin::Cut,
             [&standing, &Standing::new(LedgerId::new("gw-1", "CHG-2").unwrap())].into_iter(),
         );
@@ -408,6 +426,23 @@ mod tests {
             assert_eq!(read.shares["CHG-1"].records.len(), 2, "cut at {cut}");
             assert_eq!(read.torn_bytes, cut - two.len());
         }
+    }
+
+    /// A client may know this format; it does not know the nonce.
+    #[test]
+    fn a_frame_inside_a_body_does_not_make_a_torn_tail_corruption() {
+        let mut inner = Vec::new();
+        write_end(&mut inner, &[8; 16]);
+        let mut payload = Payload::new([1; 16]);
+        payload.body = Some([inner, vec![0; 64]].concat().into());
+        let mut encoded = Vec::new();
+        payload.encode(&mut encoded);
+        let mut out = segment(1, false);
+        let whole = out.len();
+        let mut standing = read(&out, Ending::Any).unwrap().shares.remove("CHG-1").unwrap().standing;
+        let fields = Fields { payload_hash: Some(payload.commitment()), ..Fields::new(Kind::Intent) };
+        write_record(&mut out, &[7; 16], &mut standing, fields, 2, Some(&encoded));
+        assert_eq!(read(&out[..out.len() - 1], Ending::Any).unwrap().torn_bytes, out.len() - 1 - whole);
     }
 
     #[test]

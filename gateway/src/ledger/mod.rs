@@ -14,7 +14,7 @@ pub mod part;
 pub mod recover;
 pub mod sequencer;
 
-use crate::limits::{CALLS_IN_FLIGHT_MAX, WINDOW_DRAIN_WAIT};
+use crate::limits::{CALL_SLOT_WAIT, CALLS_IN_FLIGHT_MAX, WINDOW_DRAIN_WAIT};
 use arc_swap::ArcSwapOption;
 use sealgate_policies::permit::Permit;
 use sealgate_schema::{
@@ -38,6 +38,9 @@ pub enum LedgerError {
     /// A window of this name was opened before.
     #[error("window {0} exists already; a window is opened once, choose another name")]
     WindowExists(String),
+    /// Too many calls are open.
+    #[error("{CALLS_IN_FLIGHT_MAX} calls are open already; try again")]
+    Busy,
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
@@ -172,7 +175,8 @@ impl Ledger {
 
     /// Writes the intent of a permitted call: when this returns, it is on disk.
     pub async fn intend(&self, window: Text, intent: Draft, permit: Permit) -> Result<Receipt, LedgerError> {
-        let slot = self.calls.clone().acquire_owned().await.map_err(|_| LedgerError::Stopping)?;
+        let slot = tokio::time::timeout(CALL_SLOT_WAIT, self.calls.clone().acquire_owned()).await;
+        let slot = slot.map_err(|_| LedgerError::Busy)?.map_err(|_| LedgerError::Stopping)?;
         let (reply, call) = oneshot::channel();
         // The writer makes the open call and sends it here. If this future is dropped meanwhile, the open call is dropped
         // with it, and gives the intent its outcome itself.

@@ -45,8 +45,8 @@ pub struct Recovered {
     pub torn_bytes: usize,
 }
 
-/// Reads the journal, makes the parts that are due, and removes the segments they came from, but for the last: it says
-/// where the ledgers stand, and goes with [`remove_before`] once the next segment says so.
+/// Reads the journal and makes the parts that are due. Every segment stays, because the last readable one alone says where
+/// the ledgers stand: [`remove_before`] takes them when the next segment is durable and has the records of [`declare`].
 pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartWriter) -> Result<Recovered, RecoverError> {
     let mut found = Recovered::default();
     let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
@@ -78,14 +78,11 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
             return Err(RecoverError::Journal(format!("{} does not go on where the one before it ends", segment_name(number))));
         }
         found.segment = number + 1;
-        found.unclean = !segment.finished && segment.shares.values().any(|share| !share.records.is_empty());
-        found.unclean |= segment.torn_bytes > 0;
-        found.torn_bytes = segment.torn_bytes;
+        let unfinished = !segment.finished && segment.shares.values().any(|share| !share.records.is_empty());
+        found.unclean |= unfinished || segment.torn_bytes > 0;
+        found.torn_bytes += segment.torn_bytes;
         standings = segment.shares.into_iter().map(|(window, share)| (window, share.standing)).collect();
         parts.make(number)?;
-        if Some(number) != last {
-            parts.remove(number)?;
-        }
     }
     found.standings = still_open(standings.into_values(), parts)?;
     Ok(found)
@@ -131,6 +128,8 @@ fn ending(next: Option<Result<journal::Segment, JournalError>>) -> Ending {
     match next {
         None | Some(Err(JournalError::Empty)) => Ending::Any,
         Some(Ok(next)) if next.origin == Origin::Recovery => Ending::Any,
+        // A cut begins the next segment before it finishes this one.
+        Some(Ok(next)) if next.shares.values().all(|share| share.records.is_empty()) => Ending::Any,
         Some(_) => Ending::Finished,
     }
 }

@@ -14,7 +14,7 @@
 use super::{
     Cutting, Draft, Health, Ledger, LedgerError, OpenCall, Paths, Placed,
     disk::{Append as AppendFile, Disk},
-    journal::{self, Origin, Standing},
+    journal::{self, Nonce, Origin, Standing},
     part::Finisher,
 };
 use crate::{
@@ -113,7 +113,7 @@ pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: A
     let mut sequencer = Sequencer {
         gateway: start.gateway,
         ledgers: ledgers.collect(),
-        segment: Segment { file: None, number: start.segment, bytes: 0, records: 0, since: Instant::now() },
+        segment: Segment { file: None, number: start.segment, nonce: [0; 16], bytes: 0, records: 0, since: Instant::now() },
         paths: start.paths,
         cutting: start.cutting,
         buffer: Vec::with_capacity(1 << 20),
@@ -123,7 +123,7 @@ pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: A
         finisher,
         health: health.clone(),
     };
-    sequencer.begin_segment(Origin::Recovery)?;
+    sequencer.segment = sequencer.new_segment(start.segment, Origin::Recovery)?;
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::Builder::new().name("ledger".to_owned()).spawn(move || sequencer.run(receiver))?;
     Ok(Ledger::new(sender, health))
@@ -139,6 +139,7 @@ struct Segment {
     /// `None` after a failure: the file is never touched again.
     file: Option<Box<dyn AppendFile>>,
     number: u64,
+    nonce: Nonce,
     bytes: u64,
     records: u64,
     since: Instant,
@@ -275,13 +276,20 @@ impl Sequencer {
         if let Some(step) = step {
             let detail = json!({ "step_us": step }).to_string();
             let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::ClockStep) };
-            journal::write_record(&mut self.buffer, &mut open.standing, fields, time, None);
+            journal::write_record(&mut self.buffer, &self.segment.nonce, &mut open.standing, fields, time, None);
             self.segment.records += 1;
         }
         if draft.fields.kind == Kind::Intent {
             draft.fields.call = Some(open.standing.chain.size());
         }
-        let record = journal::write_record(&mut self.buffer, &mut open.standing, *draft.fields, time, draft.payload.as_deref());
+        let record = journal::write_record(
+            &mut self.buffer,
+            &self.segment.nonce,
+            &mut open.standing,
+            *draft.fields,
+            time,
+            draft.payload.as_deref(),
+        );
         self.segment.records += 1;
         Placed { seq: record.seq, time }
     }
@@ -372,47 +380,48 @@ impl Sequencer {
         segment.records > 0 && (old || segment.records >= self.cutting.records || segment.bytes >= SEGMENT_BYTES_MAX)
     }
 
-    /// Finishes the segment, begins the next, and hands the finished one over to become parts.
+    /// Begins the next segment, finishes this one, and hands it over to become parts.
     ///
-    /// A crash before the end frame is durable leaves an unfinished last segment, after it a finished one; either way
-    /// the next start makes the same parts from it.
+    /// In that order, so that a next segment that can't be made (no file descriptor, no space) costs a cut and not the
+    /// ledger: this one goes on, and the cut is tried again. A crash after the beginning leaves a next segment without
+    /// records and this one without its end frame; the next start makes the same parts from it.
     fn cut(&mut self, replies: Vec<Told<()>>) {
-        let finished = self.segment.number;
-        let result = match self.failure() {
+        let next = match self.failure() {
             Some(failure) => Err(failure),
-            None => self.end_segment().and_then(|()| self.begin_segment(Origin::Cut)).map_err(|error| {
-                self.segment.file = None;
-                self.health.fail(&error.to_string());
+            None => self.new_segment(self.segment.number + 1, Origin::Cut).map_err(|error| {
+                tracing::warn!(%error, "a part could not be cut; it is tried again");
                 LedgerError::Unwritable(error.to_string())
             }),
         };
-        match result {
-            Ok(()) => self.finisher.finish(finished, replies),
-            Err(error) => replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone())))),
+        let next = match next {
+            Ok(next) => next,
+            Err(error) => return replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone())))),
+        };
+        journal::write_end(&mut self.buffer, &self.segment.nonce);
+        self.commit();
+        if let Some(failure) = self.failure() {
+            return replies.into_iter().for_each(|reply| drop(reply.send(Err(failure.clone()))));
         }
+        let finished = std::mem::replace(&mut self.segment, next).number;
+        self.finisher.finish(finished, replies);
     }
 
-    fn end_segment(&mut self) -> io::Result<()> {
-        journal::write_end(&mut self.buffer);
-        let written = self.write();
-        self.buffer.clear();
-        self.segment.number += 1;
-        written
-    }
-
-    fn begin_segment(&mut self, origin: Origin) -> io::Result<()> {
-        let path = segment_path(&self.paths, self.segment.number);
+    /// Makes a segment that says where every open ledger stands. What an earlier try left under its name goes first.
+    fn new_segment(&self, number: u64, origin: Origin) -> io::Result<Segment> {
+        let path = segment_path(&self.paths, number);
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = self.disk.create(&path)?;
-        let mut start = Vec::new();
+        let (mut start, nonce) = (Vec::new(), super::row_salt());
         let mut standings: Vec<_> = self.ledgers.values().map(|open| &open.standing).collect();
         standings.sort_by(|a, b| a.chain.ledger().cmp(b.chain.ledger()));
-        journal::write_start(&mut start, &self.gateway, self.segment.number, origin, standings.into_iter());
+        journal::write_start(&mut start, &self.gateway, number, &nonce, origin, standings.into_iter());
         file.append(&start)?;
         file.sync()?;
         self.disk.sync_folder(&self.paths.journal)?;
-        self.segment =
-            Segment { file: Some(file), number: self.segment.number, bytes: start.len() as u64, records: 0, since: Instant::now() };
-        Ok(())
+        Ok(Segment { file: Some(file), number, nonce, bytes: start.len() as u64, records: 0, since: Instant::now() })
     }
 }
 

@@ -80,6 +80,15 @@ pub struct Sessions {
 struct Table {
     windows: BTreeMap<Text, Window>,
     sessions: HashMap<Text, Arc<Session>>,
+    /// Ends that took effect and are not in the store and the ledger yet.
+    ends: BTreeMap<Text, End>,
+}
+
+/// How and why a session ended.
+#[derive(Debug, Clone)]
+struct End {
+    how: Status,
+    detail: serde_json::Value,
 }
 
 impl Sessions {
@@ -94,7 +103,7 @@ impl Sessions {
     ) -> Result<Self, SessionError> {
         let windows = reconcile::windows(&store, open_ledgers, is_sealed, clock.now()).await?;
         let sessions = store.sessions().await?.into_iter().map(|session| (session.id.clone(), Arc::new(session))).collect();
-        let table = RwLock::new(Table { windows, sessions });
+        let table = RwLock::new(Table { windows, sessions, ends: BTreeMap::new() });
         Ok(Self { store, table, standing: ArcSwapOption::empty(), ledger, clock, tokens })
     }
 
@@ -166,29 +175,32 @@ impl Sessions {
     async fn add_window(&self, window: Window, actor: &str) -> Result<Window, SessionError> {
         let detail = json!({ "title": window.title.as_str(), "closes": rfc3339(window.closes), "by": actor });
         self.ledger.open_window(window.id.clone(), detail.to_string().into()).await?;
-        self.store.add_window(&window).await?;
+        // From here on the window exists, whatever becomes of the store: the next start learns of it from the ledger.
         self.table_mut().windows.insert(window.id.clone(), window.clone());
+        self.store.add_window(&window).await?;
         Ok(window)
     }
 
     /// Closes a window: ends its sessions, waits for its calls, seals it.
     pub async fn close_window(&self, id: &str, actor: &str) -> Result<(), SessionError> {
-        let ended = self.begin_close(id)?;
+        self.begin_close(id, actor)?;
+        self.seal_window(id, actor).await
+    }
+
+    /// Seals a window that takes no calls any more. Can be tried again.
+    async fn seal_window(&self, id: &str, actor: &str) -> Result<(), SessionError> {
         self.store.set_window_state(id, WindowState::Closing).await?;
-        for session in ended {
-            self.store.end_session(&session.id, Status::Closed).await?;
-            self.record_end(&session, Kind::SessionClose, actor, "the window was closed").await?;
-        }
+        self.finish_ends().await?;
         self.ledger.close_window(id.to_owned().into(), json!({ "by": actor })).await?;
-        self.store.set_window_state(id, WindowState::Sealed).await?;
         self.set_state(id, WindowState::Sealed);
+        self.store.set_window_state(id, WindowState::Sealed).await?;
         Ok(())
     }
 
     /// Marks the window and ends its sessions, so that no new call of it is permitted from here on.
-    fn begin_close(&self, id: &str) -> Result<Vec<Arc<Session>>, SessionError> {
+    fn begin_close(&self, id: &str, actor: &str) -> Result<(), SessionError> {
         let mut table = self.table_mut();
-        let Table { windows, sessions } = &mut *table;
+        let Table { windows, sessions, ends } = &mut *table;
         let missing = || SessionError::NotFound(format!("there is no window {id}; see: sealgate window list"));
         let window = windows.get_mut(id).ok_or_else(missing)?;
         if window.state != WindowState::Open {
@@ -196,8 +208,10 @@ impl Sessions {
         }
         window.state = WindowState::Closing;
         let now = self.clock.now();
-        let of_window = sessions.values().filter(|session| session.window == *id);
-        Ok(of_window.filter(|session| session.status(now) == Status::Open && session.end(Status::Closed)).cloned().collect())
+        for session in sessions.values().filter(|session| session.window == *id) {
+            begin_end(session, now, Status::Closed, json!({ "by": actor, "why": "the window was closed" }), ends);
+        }
+        Ok(())
     }
 
     fn set_state(&self, id: &str, state: WindowState) {
@@ -250,20 +264,42 @@ impl Sessions {
         }
     }
 
-    /// Ends a session: `Closed` by its owner, `Revoked` by somebody else.
+    /// Ends a session: `Closed` by its owner, `Revoked` by somebody else. Takes effect before it is written down; where
+    /// that fails, the error says so, and it is tried again by housekeeping and by another call.
     pub async fn end_session(&self, id: &str, how: Status, actor: &str, why: &str) -> Result<(), SessionError> {
         let session = self.session(id)?;
-        let status = session.status(self.clock.now());
-        if status != Status::Open || !session.end(how) {
+        let begun = {
+            let mut table = self.table_mut();
+            let open = session.status(self.clock.now()) == Status::Open;
+            let ends = &mut table.ends;
+            let begun = open && begin_end(&session, self.clock.now(), how, json!({ "by": actor, "why": why }), ends);
+            begun || ends.contains_key(id)
+        };
+        if !begun {
+            let status = session.status(self.clock.now());
             return Err(SessionError::Conflict(format!("session {id} is {status} already")));
         }
-        self.store.end_session(id, how).await?;
-        let kind = if how == Status::Revoked { Kind::SessionRevoke } else { Kind::SessionClose };
-        self.record_end(&session, kind, actor, why).await
+        self.finish_ends().await
     }
 
-    async fn record_end(&self, session: &Session, kind: Kind, actor: &str, why: &str) -> Result<(), SessionError> {
-        self.record(session, kind, json!({ "by": actor, "why": why })).await
+    /// Writes down the ends that took effect: into the store, so that no restart undoes them, then into the ledger.
+    async fn finish_ends(&self) -> Result<(), SessionError> {
+        let ends = self.table().ends.clone();
+        for (id, end) in ends {
+            let session = self.session(&id)?;
+            self.store.end_session(&id, end.how).await?;
+            let kind = match end.how {
+                Status::Revoked => Kind::SessionRevoke,
+                Status::Expired => Kind::SessionExpire,
+                Status::Closed | Status::Open => Kind::SessionClose,
+            };
+            match self.record(&session, kind, end.detail).await {
+                // Sealed in the meantime: its window_close is the end of all its sessions.
+                Ok(()) | Err(SessionError::Ledger(LedgerError::WindowClosed(_))) => drop(self.table_mut().ends.remove(&id)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn record(&self, session: &Session, kind: Kind, detail: serde_json::Value) -> Result<(), SessionError> {
@@ -274,36 +310,34 @@ impl Sessions {
         Ok(())
     }
 
-    /// What time has brought: sessions expired, windows over, a new day. Called at the start and then every moment.
+    /// What time has brought: sessions expired, windows over, a new day. Called at the start and then every moment. One
+    /// trouble does not keep the others from being done; the first is returned.
     pub async fn housekeep(&self) -> Result<(), SessionError> {
         let now = self.clock.now();
-        self.standing_of(&date_of(now)).await?;
-        let expired: Vec<_> = {
-            let table = self.table();
-            let over = |session: &&Arc<Session>| session.expires <= now && session.end(Status::Expired);
-            table.sessions.values().filter(over).cloned().collect()
-        };
-        for session in expired {
-            self.store.end_session(&session.id, Status::Expired).await?;
-            self.record(&session, Kind::SessionExpire, json!({ "expired": rfc3339(session.expires) })).await?;
+        let mut done = self.standing_of(&date_of(now)).await;
+        {
+            let mut table = self.table_mut();
+            let Table { sessions, ends, .. } = &mut *table;
+            for session in sessions.values().filter(|session| session.expires <= now) {
+                begin_end(session, now, Status::Expired, json!({}), ends);
+            }
         }
+        done = done.and(self.finish_ends().await);
         let over: Vec<_> = {
             let table = self.table();
             let over = |window: &&Window| window.state == WindowState::Open && window.closes <= now;
             table.windows.values().filter(over).map(|window| window.id.clone()).collect()
         };
         for id in over {
-            self.close_window(&id, "sealgate: its time was over").await?;
+            done = done.and(self.close_window(&id, "sealgate: its time was over").await);
         }
-        Ok(())
+        done
     }
 
     /// Finishes what a stop interrupted: windows that were closing.
     pub async fn resume_closing(&self) -> Result<(), SessionError> {
-        let closing = self.windows().into_iter().filter(|window| window.state == WindowState::Closing);
-        for window in closing.collect::<Vec<_>>() {
-            self.set_state(&window.id, WindowState::Open);
-            self.close_window(&window.id, "sealgate: after a restart").await?;
+        for window in self.windows().into_iter().filter(|window| window.state == WindowState::Closing) {
+            self.seal_window(&window.id, "sealgate: after a restart").await?;
         }
         Ok(())
     }
@@ -346,6 +380,19 @@ fn standing_window(id: Text, opened: i64) -> Window {
     const DAY: i64 = 24 * 3600 * 1_000_000;
     let closes = opened.saturating_sub(opened.rem_euclid(DAY)).saturating_add(DAY);
     Window { id, title: "calls without a session".into(), opened, closes, standing: true, state: WindowState::Open }
+}
+
+/// Ends a session in memory, as expired where its time was over already, and notes what is to be written down.
+fn begin_end(session: &Session, now: i64, how: Status, mut detail: serde_json::Value, ends: &mut BTreeMap<Text, End>) -> bool {
+    let how = if session.expires <= now { Status::Expired } else { how };
+    if how == Status::Expired {
+        detail = json!({ "expired": rfc3339(session.expires) });
+    }
+    let ended = session.end(how);
+    if ended {
+        ends.insert(session.id.clone(), End { how, detail });
+    }
+    ended
 }
 
 /// Fills in who acts.

@@ -22,6 +22,7 @@ fn field(name: &str, value: &HeaderValue) -> Header {
         _ if value.is_sensitive() => Text::Static(MASK),
         Rule::Address => latin(&address(bytes)),
         Rule::Form => latin(&parameters(bytes)),
+        Rule::Open if super::signed(bytes) => Text::Static(MASK),
         Rule::Open => latin(bytes),
     };
     (name, value)
@@ -76,7 +77,7 @@ fn authorization(value: &[u8]) -> Text {
     }
     let mut kept = String::with_capacity(text.len());
     kept.push_str(scheme);
-    for (index, part) in rest.split(',').map(str::trim).enumerate() {
+    for (index, part) in rest.split([',', ' ']).filter(|part| !part.is_empty()).enumerate() {
         kept.push_str(if index == 0 { " " } else { ", " });
         if part.starts_with("Credential=") || part.starts_with("SignedHeaders=") {
             kept.push_str(part);
@@ -94,6 +95,10 @@ fn authorization(value: &[u8]) -> Text {
 fn address(url: &[u8]) -> Vec<u8> {
     let start = url.iter().position(|b| matches!(b, b'?' | b'#')).map_or(url.len(), |mark| mark + 1);
     let (before, after) = url.split_at_checked(start).unwrap_or((url, b""));
+    if before.contains(&b'@') {
+        // A user and password before the host; an address that only looks like it loses little.
+        return [MASK.as_bytes(), b"?", &parameters(after)].concat();
+    }
     [before, &parameters(after)].concat()
 }
 

@@ -29,6 +29,18 @@ pub enum Body {
     Omit,
 }
 
+/// Masks a path or a name of a program that holds a presigned URL or a token: all of it.
+pub fn text(text: &str) -> Cow<'_, str> {
+    if signed(text.as_bytes()) { Cow::Borrowed(MASK) } else { Cow::Borrowed(text) }
+}
+
+/// Whether a value that should hold no secret has a signature or a session token in it.
+fn signed(value: &[u8]) -> bool {
+    const MARKS: [&[u8]; 4] = [b"x-amz-signature", b"x-amz-security-token", b"signature=", b"token="];
+    let found = |mark: &[u8]| value.windows(mark.len()).any(|window| window.eq_ignore_ascii_case(mark));
+    value.len() >= 8 && value.contains(&b'=') | value.contains(&b'%') && MARKS.iter().any(|mark| found(mark))
+}
+
 /// A query string with its signatures, tokens and secret parameters masked. All else stays byte for byte.
 pub fn query(query: &str) -> Cow<'_, str> {
     match form::find(query.as_bytes()).apply(query.as_bytes()) {

@@ -18,12 +18,11 @@ fn by_name(operation: &str) -> &'static str {
     let within = |words: &[&str], word: &str| words.binary_search(&word).is_ok();
     let (first, rest) = first_word(operation);
     let (verb, _) = if matches!(first, "Batch" | "Admin" | "Transact") { first_word(rest) } else { (first, rest) };
-    if within(FALSE_FRIENDS, operation) || within(WRITES, verb) {
-        "write"
-    } else if within(READS, verb) {
-        "read"
-    } else {
-        "unknown"
+    match (within(READS, verb), within(WRITES, verb)) {
+        (true, _) if within(FALSE_FRIENDS, operation) => "write",
+        (true, _) => "read",
+        (false, true) => "write",
+        (false, false) => "unknown",
     }
 }
 

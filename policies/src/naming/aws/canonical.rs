@@ -1,7 +1,8 @@
 //! JSON in RFC 8785 form, written while it is read: no tree is built, and what stands in order is copied as it is.
 //!
-//! Read by hand because this is on the way of every call: `serde_json` takes three times as long, most of it to make
-//! strings that are written out again. Strings with escapes and numbers that are not short integers still go through it.
+//! Read by hand because this is on the way of every call: a `serde_json` visitor that writes the same takes half as long
+//! again, its `Value` twice, and without a feature of its own it reads doubles inexactly. Strings with escapes and numbers
+//! that are not short integers still go through it, and a property test holds the two against each other.
 
 use super::Resources;
 use std::{borrow::Cow, cmp::Ordering, ops::Range};
