@@ -50,7 +50,11 @@ pub struct Recovered {
 pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartWriter) -> Result<Recovered, RecoverError> {
     let mut found = Recovered::default();
     let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
-    let numbers = segments(paths, &**disk)?;
+    let mut numbers = segments(paths, &**disk)?;
+    if let Some(begun) = begun_in_vain(&numbers, paths, &**disk) {
+        parts.remove(begun)?;
+        numbers.pop();
+    }
     let last = numbers.last().copied();
     for (index, number) in numbers.iter().copied().enumerate() {
         let ending = ending(numbers.get(index + 1).map(|next| read_segment(paths, &**disk, *next, Ending::Any)));
@@ -123,13 +127,21 @@ fn segments(paths: &Paths, disk: &dyn Disk) -> Result<Vec<u64>, RecoverError> {
     }
 }
 
+/// A cut begins the next segment before it finishes this one, and gives up when either fails. A last segment that a cut
+/// began and that has no records says nothing, unless the one before it was finished: that one may have gone on.
+fn begun_in_vain(numbers: &[u64], paths: &Paths, disk: &dyn Disk) -> Option<u64> {
+    let [.., before, last] = numbers else { return None };
+    let next = read_segment(paths, disk, *last, Ending::Any).ok()?;
+    let empty = next.origin == Origin::Cut && next.torn_bytes == 0 && next.shares.values().all(|share| share.records.is_empty());
+    let finished = read_segment(paths, disk, *before, Ending::Any).is_ok_and(|segment| segment.finished);
+    (empty && !finished).then_some(*last)
+}
+
 /// How a segment may end, given the one after it: a crash can come right after recovery began that one.
 fn ending(next: Option<Result<journal::Segment, JournalError>>) -> Ending {
     match next {
         None | Some(Err(JournalError::Empty)) => Ending::Any,
         Some(Ok(next)) if next.origin == Origin::Recovery => Ending::Any,
-        // A cut begins the next segment before it finishes this one.
-        Some(Ok(next)) if next.shares.values().all(|share| share.records.is_empty()) => Ending::Any,
         Some(_) => Ending::Finished,
     }
 }
