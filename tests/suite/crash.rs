@@ -42,7 +42,10 @@ async fn fails(operation: Operation, after: u32, form: Form, errno: i32) {
             assert!(failure.is_some(), "the health says so");
         }
         // A cut that could not begin costs a cut, and not the ledger.
-        None => assert!(failure.is_none() && [Operation::Create, Operation::SyncFolder, Operation::Remove].contains(&operation), "{operation:?}"),
+        None => assert!(
+            failure.is_none() && [Operation::Create, Operation::SyncFolder, Operation::Remove].contains(&operation),
+            "{operation:?}"
+        ),
     }
     gateway.stop_anyhow().await;
     gateway.disk.mend();
