@@ -1,4 +1,4 @@
-//! One call, from the client's request to the answer. [`exchange`] is the product in one screen; [`serve`], its one
+//! One call, from the client's request to the answer. `exchange` is the product in one screen; [`serve`], its one
 //! caller, records and answers every refusal.
 
 use crate::{

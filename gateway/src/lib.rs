@@ -25,7 +25,7 @@
 //! | administration over a Unix socket | [`admin`] |
 //! | wiring, start, stop | [`app`] |
 //! | the folder with everything a gateway owns | [`home`] |
-//! | settings · every bound · the clock port | [`config`] · [`limits`] · [`clock`] |
+//! | settings · every bound · the clock port · the TLS provider | [`config`] · [`limits`] · [`clock`] · [`crypto`] |
 //!
 //! The evidence format and its verification are in [`sealgate_schema`].
 
@@ -45,6 +45,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod egress;
 pub mod exchange;
 pub mod home;

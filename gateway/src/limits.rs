@@ -21,6 +21,9 @@ pub const DISCARD_WAIT: Duration = Duration::from_secs(10);
 pub const CAPTURE_BYTES: usize = 256 << 10;
 /// The largest capture that can be configured: a journal frame holds one body, and a segment some hundred.
 pub const CAPTURE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of an answer in which an account, a request id and an error code are looked for: errors and single results are
+/// shorter, and an object that is downloaded has none.
+pub const ANSWER_LOOK_BYTES_MAX: usize = 64 << 10;
 /// Answers of known length up to this are gathered and go out with their head in one write.
 pub const GATHERED_ANSWER_BYTES_MAX: u64 = 16 << 10;
 

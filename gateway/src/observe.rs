@@ -13,7 +13,7 @@ use crate::{
     exchange::Tunnel,
     interpret::{Sheet, micros},
     ledger::{Draft, LedgerError, OpenCall, Placed, row_salt},
-    limits::GATHERED_ANSWER_BYTES_MAX,
+    limits::{ANSWER_LOOK_BYTES_MAX, GATHERED_ANSWER_BYTES_MAX},
     reply,
 };
 use bytes::Bytes;
@@ -122,7 +122,8 @@ impl Observer {
             let mut payload = Payload::new(row_salt());
             payload.headers = Some(redact::headers(&headers));
             let body = capture.and_then(|capture| capture.fill(Labels::of(&headers), &mut payload));
-            let answer = aws::answer(&self.watch.naming, status.as_u16(), &headers, body.as_deref());
+            let looked_at = body.as_deref().map(|body| body.get(..ANSWER_LOOK_BYTES_MAX).unwrap_or(body));
+            let answer = aws::answer(&self.watch.naming, status.as_u16(), &headers, looked_at);
             fields.status = Some(status.as_u16());
             fields.account = answer.account;
             fields.upstream_request_id = answer.request_id;

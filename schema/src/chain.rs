@@ -60,11 +60,16 @@ impl Chain {
     /// Takes a record that stands already; `None`, and no change, where it is not the next of this ledger.
     pub fn follow(&mut self, preimage: &[u8]) -> Option<Record> {
         let (ledger, previous, record) = Record::decode(preimage).ok()?;
-        if ledger != self.ledger || previous != self.head || record.seq != self.size() {
-            return None;
+        self.accept(&ledger, &previous, record.seq, preimage).then_some(record)
+    }
+
+    /// Takes a record that was decoded already; `false`, and no change, where it is not the next of this ledger.
+    pub fn accept(&mut self, ledger: &LedgerId, previous: &Hash, seq: u64, preimage: &[u8]) -> bool {
+        let next = *ledger == self.ledger && *previous == self.head && seq == self.size();
+        if next {
+            self.push(Hash::of(&[preimage]));
         }
-        self.push(Hash::of(&[preimage]));
-        Some(record)
+        next
     }
 
     fn push(&mut self, hash: Hash) {

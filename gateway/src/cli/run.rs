@@ -9,6 +9,7 @@ use crate::{
     ledger::disk::LocalDisk,
 };
 use std::{
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -54,11 +55,13 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whoever reads the greeting may be gone; the gateway serves all the same.
 fn greet(home: &Path, listen: SocketAddr, gateway: &str, first_start: bool) {
-    let home = home.display();
-    println!("sealgate {} {gateway} listens on {listen}, home {home}", env!("CARGO_PKG_VERSION"));
+    let (home, mut out) = (home.display(), std::io::stdout());
+    let _ = writeln!(out, "sealgate {} {gateway} listens on {listen}, home {home}", env!("CARGO_PKG_VERSION"));
     if first_start {
-        println!(
+        let _ = writeln!(
+            out,
             "\nThis home is new: its keys were made just now. Auditors need {home}/keys/gateway.vkey, and nothing else of it.\n\
              \nNext, in another terminal:\n\
              \n  sealgate --home {home} window open CHG-1 --title \"first look\" --for 4h\

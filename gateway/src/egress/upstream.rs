@@ -155,7 +155,7 @@ fn read_roots(file: &Path) -> Result<RootCertStore, String> {
 }
 
 fn upstream(roots: RootCertStore, to: Option<String>, waits: Waits) -> Result<Upstream, rustls::Error> {
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+    let tls = ClientConfig::builder_with_provider(crate::crypto::provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();

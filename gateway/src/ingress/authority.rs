@@ -11,7 +11,6 @@ use rcgen::{
 };
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -101,7 +100,7 @@ impl Authority {
             issuer,
             root: root.into_owned(),
             leaf_key: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
-            provider: Arc::new(aws_lc_rs::default_provider()),
+            provider: crate::crypto::provider(),
             leaves: Mutex::new(LruCache::new(NonZeroUsize::new(LEAVES_MAX).unwrap_or(NonZeroUsize::MIN))),
         })
     }
@@ -144,6 +143,7 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
+        config.ignore_client_order = true;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }

@@ -267,14 +267,16 @@ fn take(segment: &mut Segment, at: usize, body: &[u8]) -> Result<(), JournalErro
 fn take_record(segment: &mut Segment, body: &[u8]) -> Option<()> {
     let (length, rest) = body.split_at_checked(4)?;
     let (preimage, payload) = rest.split_at_checked(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
-    let (ledger, ..) = Record::decode(preimage).ok()?;
+    let (ledger, previous, record) = Record::decode(preimage).ok()?;
     if ledger.gateway() != segment.gateway.as_str() {
         return None;
     }
     let window = ledger.window().to_string();
-    let fresh = || Share { first_seq: 0, standing: Standing::new(ledger), records: Vec::new(), payloads: Vec::new() };
+    let fresh = || Share { first_seq: 0, standing: Standing::new(ledger.clone()), records: Vec::new(), payloads: Vec::new() };
     let share = segment.shares.entry(window).or_insert_with(fresh);
-    let record = share.standing.chain.follow(preimage)?;
+    if !share.standing.chain.accept(&ledger, &previous, record.seq, preimage) {
+        return None;
+    }
     share.standing.count(&record);
     if !payload.is_empty() {
         let payload = Payload::decode(payload).ok()?;
