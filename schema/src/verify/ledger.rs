@@ -129,6 +129,7 @@ impl Walk<'_> {
             _ => Vec::new(),
         };
         let mut commitments = BTreeMap::new();
+        let readable = rows.len() as u64 == file.records;
         for mut row in rows {
             self.record(&mut row, end);
             if let Some(hash) = row.record.fields.payload_hash {
@@ -136,10 +137,12 @@ impl Walk<'_> {
             }
         }
         self.resume_at(end);
-        let payloads = match payload_file.and_then(|file| self.rows(file, read)) {
+        let mut payloads = match payload_file.and_then(|file| self.rows(file, read)) {
             Some(Rows::Payloads(rows)) => rows,
             _ => Vec::new(),
         };
+        // Records that can't be read are one finding already; that their payloads have none beside them is not another.
+        payloads.retain(|row| readable || commitments.contains_key(&row.seq));
         self.payloads(payloads, commitments);
     }
 
