@@ -9,5 +9,6 @@ mod crash;
 mod journey;
 mod refuse;
 mod secrets;
+mod signatures;
 mod tamper;
 mod upstreams;
