@@ -74,7 +74,7 @@ impl Chain {
 
     fn push(&mut self, hash: Hash) {
         self.head = hash;
-        self.tree.push(hash);
+        self.tree.push(&hash.0);
     }
 }
 

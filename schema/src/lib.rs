@@ -34,6 +34,7 @@ pub mod chain;
 pub mod columns;
 pub mod hash;
 pub mod id;
+pub mod log;
 pub mod merkle;
 pub mod note;
 pub mod parquet;
@@ -43,6 +44,7 @@ pub mod record;
 mod samples;
 pub mod seal;
 pub mod text;
+pub mod tiles;
 #[cfg(test)]
 mod vectors;
 pub mod verify;

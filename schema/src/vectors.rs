@@ -114,7 +114,7 @@ fn tree_roots_are_as_published() {
     let (mut tree, mut roots) = (Tree::default(), Vec::new());
     for leaf in &leaves {
         roots.push(tree.root().to_string());
-        tree.push(*leaf);
+        tree.push(&leaf.0);
     }
     roots.push(tree.root().to_string());
     check("tree.json", &json!({ "leaves": leaves.iter().map(Hash::to_string).collect::<Vec<_>>(), "roots": roots }));

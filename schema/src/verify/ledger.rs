@@ -202,7 +202,7 @@ impl Walk<'_> {
         // Chain and tree go on from the hash as stored: one changed record is then one finding, and a stored hash
         // that was changed along with it breaks the next record and the root.
         self.head = Some(row.hash);
-        self.tree.push(row.hash);
+        self.tree.push(&row.hash.0);
         self.due += 1;
     }
 
