@@ -1,4 +1,4 @@
-//! The windows log of a gateway: what its entries say (`schema/FORMAT.md` §8).
+//! The windows log of a gateway: what its entries say (`schema/FORMAT.md` §10).
 //!
 //! One log an instance, in `_log` beside the windows' folders. Each entry is one JSON object in RFC 8785 form. The log says
 //! which windows there are, which key signs for each, how far each had grown and when, how it was sealed, and what was
@@ -92,7 +92,8 @@ pub enum Event {
         action: KeyAction,
         /// Text form of the key.
         key: String,
-        /// Checkpoints of more entries than this are signed by it (`adopt`), or no longer count when signed by it (`revoke`).
+        /// Checkpoints of so many entries and more are signed by it (`adopt`); of more than so many no longer count when signed by
+        /// it (`revoke`).
         from: u64,
         /// Why.
         reason: String,

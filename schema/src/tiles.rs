@@ -1,4 +1,4 @@
-//! The files of a log in the layout of C2SP tlog-tiles: hash tiles, entry bundles, their paths (`schema/FORMAT.md` §8).
+//! The files of a log in the layout of C2SP tlog-tiles: hash tiles, entry bundles, their paths (`schema/FORMAT.md` §10).
 //!
 //! Which files a log of some size has, and what stands in them, follows from its entries alone: a writer and a verifier
 //! compute the same. Nothing is read or written here.
