@@ -49,6 +49,14 @@ impl Table {
     pub fn file_name(self, first_seq: u64) -> String {
         format!("{}-{first_seq:012}.parquet", self.as_str())
     }
+
+    /// The name of the file that stands in a part's place after so many redactions: its own for 0.
+    pub fn revision_name(self, first_seq: u64, revision: u32) -> String {
+        match revision {
+            0 => self.file_name(first_seq),
+            _ => format!("{}-{first_seq:012}.r{revision}.parquet", self.as_str()),
+        }
+    }
 }
 
 /// One sealed file.
@@ -69,6 +77,8 @@ pub struct PartFile {
     pub bytes: u64,
     /// SHA-256 of the file's bytes, in hex.
     pub sha256: String,
+    /// Id of the key of an encrypted payloads file (`schema/FORMAT.md` §11).
+    pub key: Option<String>,
 }
 
 /// What is sealed.

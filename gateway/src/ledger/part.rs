@@ -164,6 +164,7 @@ impl PartWriter {
             rows,
             bytes: bytes.len() as u64,
             sha256: hex(Hash::of(&[bytes])),
+            key: None,
         })
     }
 

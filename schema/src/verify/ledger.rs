@@ -330,6 +330,7 @@ mod tests {
                 rows,
                 bytes: bytes.len() as u64,
                 sha256: Hash::of(&[bytes]).to_string(),
+                key: None,
             }
         };
         let manifest = Manifest {
