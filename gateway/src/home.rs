@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! HOME/sealgate.toml        configuration (optional)
-//! HOME/keys/gateway.key     identity key, signs ledgers       gateway.vkey  its public half, for auditors
+//! HOME/keys/gateway.key     identity key, signs the log       gateway.vkey  its public half, for auditors
+//! HOME/keys/gateway.name    name of the gateway: stays when the identity key changes
 //! HOME/keys/ca.key          key of the CA                     ca.pem        its certificate
 //! HOME/keys/session.key     derives proxy credentials
 //! HOME/ca-bundle.pem        the system's roots and the CA, for tools
@@ -19,7 +20,7 @@ use crate::{
         disk::{Disk, LocalDisk, write_durably},
     },
 };
-use sealgate_schema::{Hash, note::SigningKey};
+use sealgate_schema::{Hash, id::check_name, note::SigningKey};
 use std::{
     fs::{self, File, TryLockError},
     io,
@@ -135,7 +136,7 @@ impl Home {
     pub fn keys(&self) -> Result<Keys, HomeError> {
         let seed = self.seed("gateway.key")?;
         let public = public_key(&seed).map_err(|why| HomeError::Key(self.key("gateway.key"), why))?;
-        let gateway = format!("gw-{}", Hash::of(&[&public]).to_string().get(..16).unwrap_or_default());
+        let gateway = self.name(&public)?;
         let signer = SigningKey::from_seed(&format!("sealgate/{gateway}"), &seed)
             .map_err(|error| HomeError::Key(self.key("gateway.key"), error.to_string()))?;
         self.write_if_other(&verifier_key(&self.root), format!("{}\n", signer.verifier()).as_bytes())?;
@@ -143,6 +144,23 @@ impl Home {
         let (ca_certificate, ca_key) = self.ca(&gateway)?;
         self.write_if_other(&self.ca_bundle(), bundle(&ca_certificate).as_bytes())?;
         Ok(Keys { gateway, signer, session, ca_certificate, ca_key })
+    }
+
+    /// The name of the gateway: made from its first identity key.
+    fn name(&self, public: &[u8]) -> Result<String, HomeError> {
+        let path = self.key("gateway.name");
+        match fs::read_to_string(&path) {
+            Ok(name) => match check_name("gateway", name.trim()) {
+                Ok(()) => Ok(name.trim().to_owned()),
+                Err(error) => Err(HomeError::Key(path, error.to_string())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = format!("gw-{}", Hash::of(&[public]).to_string().get(..16).unwrap_or_default());
+                self.write(&path, format!("{name}\n").as_bytes())?;
+                Ok(name)
+            }
+            Err(error) => Err(HomeError::Disk(path, error)),
+        }
     }
 
     fn key(&self, name: &str) -> PathBuf {

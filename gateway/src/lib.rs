@@ -24,7 +24,7 @@
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
 //! | wiring, start, stop | [`app`] |
-//! | the folder with everything a gateway owns | [`home`] |
+//! | the folder with everything a gateway owns | [`home`] · evidence as a verifier reads it: [`evidence`] |
 //! | settings · every bound · the clock port · the TLS provider | [`config`] · [`limits`] · [`clock`] · [`crypto`] |
 //!
 //! The evidence format and its verification are in [`sealgate_schema`].
@@ -47,6 +47,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod egress;
+pub mod evidence;
 pub mod exchange;
 pub mod home;
 pub mod identify;

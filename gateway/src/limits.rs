@@ -72,6 +72,8 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(1);
 pub const WINDOW_DRAIN_WAIT: Duration = Duration::from_secs(10);
 /// How long a stop waits for calls in flight.
 pub const STOP_DRAIN_WAIT: Duration = Duration::from_secs(10);
+/// How often the ledgers' growth is told to the windows log, and parts are cut that are due: the log is a second behind at most.
+pub const TICK_EVERY: Duration = Duration::from_millis(500);
 /// How often expired sessions and windows are looked for. A call checks its own session's time itself.
 pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 
@@ -79,6 +81,8 @@ pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 pub const TIME_BOX_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// The longest reason or title, in bytes.
 pub const REASON_BYTES_MAX: usize = 1_024;
+/// Characters of a query that the record of a read of payloads keeps.
+pub const QUERY_CHARS_MAX: usize = 4_096;
 /// The largest admin request.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// How long the CLI waits for the gateway: longer than closing a window may drain.

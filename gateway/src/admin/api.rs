@@ -98,6 +98,16 @@ pub struct CloseSession {
     pub reason: String,
 }
 
+/// `POST /v1/payload-reads`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayloadRead {
+    /// What is asked; nothing where a shell is opened.
+    pub sql: Option<String>,
+    /// The window that it is about; nothing for all.
+    pub window: Option<String>,
+}
+
 /// Body of every error.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ErrorBody {

@@ -8,11 +8,11 @@ pub mod client;
 use crate::{
     app::Gateway,
     clock::rfc3339,
-    ledger::LedgerError,
-    limits::ADMIN_BODY_BYTES_MAX,
+    ledger::{Draft, LedgerError},
+    limits::{ADMIN_BODY_BYTES_MAX, QUERY_CHARS_MAX},
     sessions::{Grant, SessionError, env, store::Window},
 };
-use api::{CloseSession, ErrorBody, Health, OpenSession, OpenWindow, SessionView, WindowView};
+use api::{CloseSession, ErrorBody, Health, OpenSession, OpenWindow, PayloadRead, SessionView, WindowView};
 use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State, connect_info::Connected, rejection::JsonRejection},
@@ -22,6 +22,8 @@ use axum::{
 };
 use http::StatusCode;
 use sealgate_policies::session::{Session, Status};
+use sealgate_schema::record::{Fields, Kind};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::net::UnixListener;
 
@@ -37,6 +39,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/revoke", post(revoke_session))
         .route("/v1/sessions/{id}/env", get(environment))
         .route("/v1/parts", post(cut))
+        .route("/v1/payload-reads", post(payload_read))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(gateway);
     let service = router.into_make_service_with_connect_info::<Peer>();
@@ -180,6 +183,16 @@ async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec
         ));
     }
     Ok(Json(env::environment(&gateway, &id)))
+}
+
+/// Written before the reader gets anything: who reads what.
+async fn payload_read(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, request: Body<PayloadRead>) -> Answer<()> {
+    let request = body(request)?;
+    let sql = request.sql.as_deref().map(|sql| sql.chars().take(QUERY_CHARS_MAX).collect::<String>());
+    let detail = json!({ "by": peer.0, "sql": sql, "change_window": request.window }).to_string();
+    let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::PayloadRead) };
+    gateway.ledger.record(gateway.standing_window()?, Draft::new(fields)).await?;
+    Ok(Json(()))
 }
 
 async fn cut(State(gateway): Gate) -> Answer<()> {

@@ -7,6 +7,7 @@ mod query;
 mod record;
 mod run;
 mod session;
+mod source;
 mod status;
 mod verify;
 mod window;

@@ -166,14 +166,29 @@ pub fn write_end(out: &mut Vec<u8>, nonce: &Nonce) {
 /// One ledger's share of a segment.
 #[derive(Debug)]
 pub struct Share {
-    /// Where the ledger stood before.
-    pub first_seq: u64,
+    /// Where the ledger stood before: its tree.
+    pub before: Tree,
     /// Where it stands after.
     pub standing: Standing,
     /// Its records here, with their hashes.
     pub records: Vec<(Record, Hash)>,
     /// Their payloads.
     pub payloads: Vec<(u64, Payload)>,
+}
+
+impl Share {
+    /// `seq` of its first record.
+    pub fn first_seq(&self) -> u64 {
+        self.before.size()
+    }
+
+    /// The ledger's root when it had so many records; `None` where that was before this segment, or is not yet.
+    pub fn root_at(&self, records: u64) -> Option<Hash> {
+        let count = usize::try_from(records.checked_sub(self.before.size())?).ok()?;
+        let mut tree = self.before.clone();
+        self.records.get(..count)?.iter().for_each(|(_, hash)| tree.push(&hash.0));
+        Some(tree.root())
+    }
 }
 
 /// A segment, read and checked.
@@ -249,7 +264,8 @@ fn take(segment: &mut Segment, at: usize, body: &[u8]) -> Result<(), JournalErro
         Some((&LEDGER, body)) => {
             let standing = decode_standing(body, &segment.gateway).map_err(|_| content("a ledger frame that can't be read"))?;
             let window = standing.chain.ledger().window().to_string();
-            let share = Share { first_seq: standing.chain.size(), standing, records: Vec::new(), payloads: Vec::new() };
+            let before = standing.chain.tree().clone();
+            let share = Share { before, standing, records: Vec::new(), payloads: Vec::new() };
             segment.shares.insert(window, share);
             segment.ledgers_due = segment.ledgers_due.checked_sub(1).ok_or(content("a ledger frame too many"))?;
             Ok(())
@@ -272,7 +288,8 @@ fn take_record(segment: &mut Segment, body: &[u8]) -> Option<()> {
         return None;
     }
     let window = ledger.window().to_string();
-    let fresh = || Share { first_seq: 0, standing: Standing::new(ledger.clone()), records: Vec::new(), payloads: Vec::new() };
+    let fresh =
+        || Share { before: Tree::default(), standing: Standing::new(ledger.clone()), records: Vec::new(), payloads: Vec::new() };
     let share = segment.shares.entry(window).or_insert_with(fresh);
     if !share.standing.chain.accept(&ledger, &previous, record.seq, preimage) {
         return None;
@@ -388,14 +405,16 @@ mod tests {
     fn a_segment_reads_back_and_a_second_one_goes_on_from_it() {
         let first = read(&segment(3, true), Ending::Finished).unwrap();
         let share = &first.shares["CHG-1"];
-        assert_eq!((share.first_seq, share.records.len(), share.payloads.len(), first.torn_bytes), (0, 3, 2, 0));
+        assert_eq!((share.first_seq(), share.records.len(), share.payloads.len(), first.torn_bytes), (0, 3, 2, 0));
         assert_eq!(share.standing.open_calls, BTreeSet::from([1, 2]));
+        assert_eq!(share.root_at(3), Some(share.standing.chain.root()));
+        assert_eq!(share.root_at(4), None);
         let mut out = Vec::new();
         let mut standing = share.standing.clone();
         write_start(&mut out, "gw-1", 8, &[7; 16], Origin::Cut, [&standing].into_iter());
         write_record(&mut out, &[7; 16], &mut standing, Fields { call: Some(1), ..Fields::new(Kind::Outcome) }, 3, None);
         let second = read(&out, Ending::Any).unwrap();
-        assert_eq!(second.shares["CHG-1"].first_seq, 3);
+        assert_eq!(second.shares["CHG-1"].first_seq(), 3);
         assert_eq!(second.shares["CHG-1"].standing, standing);
         assert!(!second.finished);
     }
