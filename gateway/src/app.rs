@@ -11,7 +11,12 @@ use crate::{
         listener,
     },
     ledger::{
-        self, Draft, Ledger, LedgerError, SettleError, Setup, Signer, disk::Disk, recover::RecoverError, windows_log::WindowsLog,
+        self, Draft, Ledger, LedgerError, SettleError, Setup, Signer,
+        disk::Disk,
+        recover::RecoverError,
+        redact::{RedactError, Redactor},
+        retain::Retention,
+        windows_log::WindowsLog,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
@@ -42,6 +47,10 @@ pub struct Gateway {
     pub ledger: Ledger,
     /// The windows log.
     pub log: WindowsLog,
+    /// What takes away from sealed windows.
+    pub redactor: Arc<Redactor>,
+    /// What goes by time.
+    pub retention: Retention,
     /// Windows and sessions.
     pub sessions: Sessions,
     /// The ways out.
@@ -62,6 +71,11 @@ impl Gateway {
     /// The window for records that belong to no session.
     pub fn standing_window(&self) -> Result<Text, LedgerError> {
         self.sessions.standing_window().map(|window| (*window).clone()).ok_or(LedgerError::Stopping)
+    }
+
+    /// Takes away what was kept long enough. Returns the first error, with the window. Blocks.
+    pub fn retain(&self) -> Result<(), (String, RedactError)> {
+        self.retention.run(&self.redactor, self.clock.now())
     }
 }
 
@@ -127,7 +141,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let setup =
         Setup { gateway: name.clone(), paths: home.paths(), cutting: config.cutting(), disk, clock: clock.clone(), identity };
     let opened = ledger::open(setup)?;
-    let (ledger, log) = (opened.ledger.clone(), opened.log.clone());
+    let (ledger, log, redactor) = (opened.ledger.clone(), opened.log.clone(), opened.redactor.clone());
     let store = Store::open(&home.root().join("sealgate.db")).await?;
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sessions =
@@ -138,8 +152,23 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
-    let gateway =
-        Arc::new(Gateway { name, config, clock, ledger, log, sessions, upstreams, authority, listen, ca_bundle, stopping, tasks });
+    let retention = Retention::new(config.keep());
+    let gateway = Arc::new(Gateway {
+        name,
+        config,
+        clock,
+        ledger,
+        log,
+        redactor,
+        retention,
+        sessions,
+        upstreams,
+        authority,
+        listen,
+        ca_bundle,
+        stopping,
+        tasks,
+    });
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
@@ -206,6 +235,16 @@ async fn housekeep(gateway: Arc<Gateway>) {
             tracing::error!(error, "housekeeping failed");
         }
         last_error = error;
+        if gateway.retention.is_due(gateway.clock.now()) {
+            let gateway = gateway.clone();
+            gateway.tasks.clone().spawn_blocking(move || retain(&gateway));
+        }
+    }
+}
+
+fn retain(gateway: &Gateway) {
+    if let Err((window, error)) = gateway.retain() {
+        tracing::error!(window, %error, "what was kept long enough could not be taken away; it is tried again");
     }
 }
 
@@ -228,6 +267,9 @@ impl Running {
         };
         // What is still open after the wait is listed as unknown by the next start.
         let in_time = tokio::time::timeout(STOP_DRAIN_WAIT, drained).await.is_ok();
+        let redactor = gateway.redactor.clone();
+        // What it was taking away when it panicked, the next start settles.
+        let _ = tokio::task::spawn_blocking(move || redactor.stop()).await;
         let event = event(&gateway, Kind::GatewayStop, json!({ "drained": in_time })).await;
         let stopped = gateway.ledger.stop().await;
         gateway.sessions.close().await;

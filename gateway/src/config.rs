@@ -7,10 +7,14 @@ use crate::{
     ledger::Cutting,
     limits::{CAPTURE_BYTES, CAPTURE_BYTES_MAX},
 };
-use sealgate_policies::permit::{OtherHosts, Sessionless};
+use sealgate_policies::{
+    permit::{OtherHosts, Sessionless},
+    retention::Keep,
+};
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -36,6 +40,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// The way out.
     pub upstream: UpstreamConfig,
+    /// How long what is kept.
+    pub retention: RetentionConfig,
 }
 
 /// A host that goes to another address, under another CA: private endpoints, tests.
@@ -82,6 +88,16 @@ pub struct UpstreamConfig {
     pub idle_seconds: u64,
 }
 
+/// After how many days a sealed window loses what; without a number it is kept.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Its payload files.
+    pub payloads_keep_days: Option<NonZeroU32>,
+    /// All but the signed note.
+    pub records_keep_days: Option<NonZeroU32>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -92,6 +108,7 @@ impl Default for Config {
             route: Vec::new(),
             ledger: LedgerConfig::default(),
             upstream: UpstreamConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }
@@ -140,6 +157,11 @@ impl Config {
         if [self.upstream.connect_seconds, self.upstream.answer_seconds, self.upstream.idle_seconds].contains(&0) {
             return Err("the waits of [upstream] are 1 second or more".to_owned());
         }
+        if let (Some(payloads), Some(records)) = (self.retention.payloads_keep_days, self.retention.records_keep_days)
+            && payloads > records
+        {
+            return Err("retention.payloads_keep_days is at most records_keep_days: payloads go with their records".to_owned());
+        }
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),
             None => Ok(()),
@@ -149,6 +171,11 @@ impl Config {
     /// When parts are cut.
     pub fn cutting(&self) -> Cutting {
         Cutting { records: self.ledger.part_records, seconds: self.ledger.part_seconds }
+    }
+
+    /// How long what is kept.
+    pub fn keep(&self) -> Keep {
+        Keep { payloads_days: self.retention.payloads_keep_days, records_days: self.retention.records_keep_days }
     }
 
     /// How long to wait for an upstream.

@@ -79,6 +79,11 @@ pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 
 /// The longest session or window.
 pub const TIME_BOX_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// How often it is looked for what is to be taken away because its time is over. The settings are in days.
+pub const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// Files in one redaction entry: an entry of the windows log has at most 65,535 bytes, and a file takes up to 300 of them.
+pub const REDACTED_FILES_MAX: usize = 160;
+
 /// The longest reason or title, in bytes.
 pub const REASON_BYTES_MAX: usize = 1_024;
 /// Characters of a query that the record of a read of payloads keeps.

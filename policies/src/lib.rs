@@ -7,6 +7,7 @@
 //! | is this host a cloud API? | [`hosts`] |
 //! | what is this call? | [`naming`] |
 //! | what must never be written down? | [`redact`] |
+//! | what is kept how long? | [`retention`] |
 
 #![cfg_attr(
     test,
@@ -23,4 +24,5 @@ pub mod hosts;
 pub mod naming;
 pub mod permit;
 pub mod redact;
+pub mod retention;
 pub mod session;

@@ -159,6 +159,37 @@ impl Payload {
         FIELDS.iter().any(|name| valued(name) && !has(salted, name)).then_some("a field has a value and no salt")
     }
 
+    /// Erases fields; returns those that had a value. The row's commitment stays as it was, and the salts of the erased
+    /// fields can't be derived any more.
+    pub fn erase(&mut self, fields: &[&str]) -> Vec<&'static str> {
+        let valued = |name: &&str| self.encode_field(name, &mut Vec::new());
+        let (gone, left): (Vec<_>, Vec<_>) = FIELDS.into_iter().filter(valued).partition(|name| fields.contains(name));
+        if gone.is_empty() {
+            return gone;
+        }
+        let commitments = gone.iter().map(|name| (Text::from(*name), self.field_commitment(name)));
+        let mut erased: Vec<_> = self.erased.iter().cloned().chain(commitments).collect();
+        erased.sort_by_key(|(name, _)| FIELDS.iter().position(|field| name.as_str() == *field));
+        let salt = |name: &str| self.field_salt(name).map(|salt| (Text::from(name.to_owned()), salt));
+        self.salts = Salts::Fields(left.into_iter().filter_map(salt).collect());
+        self.erased = erased;
+        gone.iter().for_each(|name| self.clear(name));
+        gone
+    }
+
+    fn clear(&mut self, name: &str) {
+        match name {
+            "query" => self.query = None,
+            "headers" => self.headers = None,
+            "body" => self.body = None,
+            "body_bytes" => self.body_bytes = None,
+            "body_sha256" => self.body_sha256 = None,
+            "body_capture" => self.body_capture = None,
+            "parameters" => self.parameters = None,
+            _ => self.proof = None,
+        }
+    }
+
     fn field_commitment_with(&self, name: &str, scratch: &mut Vec<u8>) -> Hash {
         if let Some((_, commitment)) = self.erased.iter().find(|(field, _)| field == name) {
             return *commitment;
@@ -286,17 +317,38 @@ mod tests {
 
     #[test]
     fn an_erased_field_leaves_the_commitment_as_it_was_and_no_way_to_its_salt() {
+        for name in FIELDS {
+            let (_, payload) = samples::payloads().swap_remove(0);
+            let mut erased = payload.clone();
+            assert_eq!(erased.erase(&[name]), [name]);
+            assert_eq!((erased.commitment(), erased.fault()), (payload.commitment(), None), "{name}");
+            assert_eq!((erased.field_salt(name), matches!(erased.salts, Salts::Fields(_))), (None, true));
+            assert_eq!(erased.erased, [(Text::from(name), payload.field_commitment(name))]);
+            let mut bytes = Vec::new();
+            erased.encode(&mut bytes);
+            assert_eq!(Payload::decode(&bytes), Ok(erased));
+        }
+    }
+
+    #[test]
+    fn erasing_twice_adds_up_in_any_order() {
         let (_, payload) = samples::payloads().swap_remove(0);
-        let mut erased = payload.clone();
-        erased.body = None;
-        erased.erased = vec![("body".into(), payload.field_commitment("body"))];
-        let remaining = FIELDS.into_iter().filter(|name| *name != "body");
-        erased.salts = Salts::Fields(remaining.map(|name| (name.into(), payload.field_salt(name).unwrap_or(Hash::ZERO))).collect());
-        assert_eq!(erased.commitment(), payload.commitment());
-        assert_eq!(erased.field_salt("body"), None);
-        let mut bytes = Vec::new();
-        erased.encode(&mut bytes);
-        assert_eq!(Payload::decode(&bytes), Ok(erased));
+        let (mut once, mut twice) = (payload.clone(), payload.clone());
+        assert_eq!(once.erase(&["proof", "query", "body"]), ["query", "body", "proof"]);
+        assert_eq!(twice.erase(&["body"]), ["body"]);
+        assert_eq!(twice.erase(&["query", "body", "proof"]), ["query", "proof"]);
+        assert_eq!(once, twice);
+        assert_eq!(twice.erase(&FIELDS).len(), 5);
+        assert_eq!((twice.commitment(), twice.fault(), twice.salts), (payload.commitment(), None, Salts::Fields(Vec::new())));
+    }
+
+    #[test]
+    fn what_has_no_value_is_not_erased_and_the_row_keeps_its_salt() {
+        let mut payload = Payload::new([7; 16]);
+        payload.query = Some("a=b".into());
+        let before = payload.clone();
+        assert!(payload.erase(&["body", "no such field"]).is_empty());
+        assert_eq!(payload, before);
     }
 
     #[test]

@@ -36,10 +36,23 @@ pub struct Bound {
 pub struct Sealed {
     /// Number of the entry.
     pub index: u64,
+    /// When: microseconds since 1970 by the gateway's clock.
+    pub time: i64,
     /// The whole ledger.
     pub at: Mark,
     /// SHA-256 of the note; `None` where there never was a record.
     pub note: Option<Hash>,
+}
+
+/// A legal hold that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// When it was set: microseconds since 1970 by the gateway's clock.
+    pub time: i64,
+    /// On whose word.
+    pub authority: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One window.
@@ -53,8 +66,8 @@ pub struct Window {
     pub seal: Option<Sealed>,
     /// What was taken away, with the numbers of the entries.
     pub redactions: Vec<(u64, Redaction)>,
-    /// Whether a legal hold stands.
-    pub held: bool,
+    /// The legal hold, where one stands.
+    pub hold: Option<Hold>,
     /// SHA-256 of its timestamp.
     pub timestamp: Option<Hash>,
 }
@@ -180,7 +193,7 @@ impl Windows {
             event => {
                 let name = event.window().unwrap_or_default();
                 let window = self.windows.get_mut(name).ok_or("no entry before it opens the window")?;
-                window.take(index, event, self.heads)
+                window.take(index, entry.time, event, self.heads)
             }
         }
     }
@@ -231,7 +244,7 @@ impl Windows {
 }
 
 impl Window {
-    fn take(&mut self, index: u64, event: &Event, heads: Heads) -> Result<(), &'static str> {
+    fn take(&mut self, index: u64, time: i64, event: &Event, heads: Heads) -> Result<(), &'static str> {
         match event {
             Event::Head { records, root, .. } => self.head(mark(*records, root)?, heads),
             Event::Seal { records, root, note, .. } => {
@@ -239,14 +252,15 @@ impl Window {
                     return Err("a window is sealed once, with all the records that it had");
                 }
                 let note = note.as_deref().map(|note| Hash::from_hex(note).ok_or("a hash is 64 hex digits")).transpose()?;
-                self.seal = Some(Sealed { index, at: mark(*records, root)?, note });
+                self.seal = Some(Sealed { index, time, at: mark(*records, root)?, note });
                 Ok(())
             }
-            Event::Hold { set, .. } => {
-                if self.held == *set {
+            Event::Hold { set, authority, reason, .. } => {
+                if self.hold.is_some() == *set {
                     return Err("the hold stands already, or there is none");
                 }
-                self.held = *set;
+                let hold = || Hold { time, authority: authority.clone(), reason: reason.clone() };
+                self.hold = set.then(hold);
                 Ok(())
             }
             Event::Redaction(redaction) => self.redact(index, redaction),
@@ -273,10 +287,12 @@ impl Window {
     }
 
     fn redact(&mut self, index: u64, redaction: &Redaction) -> Result<(), &'static str> {
-        if self.held {
+        if self.hold.is_some() {
             return Err("a legal hold stands: nothing may be taken away");
         }
-        if self.seal.is_none_or(|seal| seal.note.is_none()) || self.lost(RedactionAction::Records) {
+        // Files that one entry does not hold are taken away by several.
+        let nothing_left = self.lost(RedactionAction::Records) && redaction.action != RedactionAction::Records;
+        if self.seal.is_none_or(|seal| seal.note.is_none()) || nothing_left {
             return Err("only a sealed window with records can lose something");
         }
         let erases = redaction.action == RedactionAction::Erase;

@@ -2,6 +2,7 @@
 
 use crate::sessions::store::WindowState;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `GET /v1/health`
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,6 +107,76 @@ pub struct PayloadRead {
     pub sql: Option<String>,
     /// The window that it is about; nothing for all.
     pub window: Option<String>,
+}
+
+/// Which payload rows are to lose something.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EraseRows {
+    /// That of a record.
+    Seq(u64),
+    /// Those of a call.
+    Call(u64),
+    /// Those of a session.
+    Session(String),
+    /// All of the window.
+    All,
+}
+
+/// `POST /v1/windows/{id}/erase`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Erase {
+    /// Of which rows.
+    pub rows: EraseRows,
+    /// Names of the fields; all where none is named.
+    pub fields: Vec<String>,
+    /// On whose word and why; nothing where only what would go is to be said.
+    pub warrant: Option<Warrant>,
+}
+
+/// On whose word, and why.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warrant {
+    /// On whose word.
+    pub authority: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an erasure took away, or would.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ErasedView {
+    /// Records that lose something.
+    pub records: Vec<u64>,
+    /// Number of values by field.
+    pub fields: BTreeMap<String, u64>,
+    /// Payload files that have a successor.
+    pub files: u64,
+}
+
+/// `POST /v1/windows/{id}/hold`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetHold {
+    /// Whether it is set, or cleared.
+    pub set: bool,
+    /// On whose word and why.
+    pub warrant: Warrant,
+}
+
+/// A legal hold in a listing: `GET /v1/holds`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HoldView {
+    /// The window.
+    pub window: String,
+    /// When it was set.
+    pub since: String,
+    /// On whose word.
+    pub authority: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Body of every error.

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod client;
+mod redact;
 
 use crate::{
     app::Gateway,
@@ -40,6 +41,9 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/env", get(environment))
         .route("/v1/parts", post(cut))
         .route("/v1/payload-reads", post(payload_read))
+        .route("/v1/windows/{id}/erase", post(redact::erase))
+        .route("/v1/windows/{id}/hold", post(redact::hold))
+        .route("/v1/holds", get(redact::holds))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(gateway);
     let service = router.into_make_service_with_connect_info::<Peer>();

@@ -3,6 +3,8 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
+mod erase;
+mod hold;
 mod query;
 mod record;
 mod run;
@@ -45,6 +47,11 @@ enum Command {
     Verify(verify::Args),
     /// Query evidence with DuckDB
     Query(query::Args),
+    /// Erase payload fields of a sealed window, on somebody's word
+    Erase(erase::Args),
+    /// Set, clear and list legal holds
+    #[command(subcommand)]
+    Hold(hold::Command),
     /// Show whether the gateway runs and can record
     Status(status::Args),
 }
@@ -105,6 +112,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
+        Command::Erase(args) => runtime.block_on(erase::run(&home, args)),
+        Command::Hold(command) => runtime.block_on(hold::run(&home, command)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),
     }
 }

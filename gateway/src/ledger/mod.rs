@@ -4,6 +4,7 @@
 //! - [`journal`]: the write-ahead segments
 //! - [`part`]: finished segments → Parquet parts and signed notes; the last part of a closed window is its seal
 //! - [`windows_log`]: which windows there are, how far each has grown, how it was sealed · [`keys`]: who signs for each
+//! - [`redact`]: what is taken away from sealed windows, and the legal hold that refuses it · [`retain`]: what goes by time
 //! - [`recover`]: what a start makes of what a stop or crash left
 //! - [`disk`]: the file system port
 //!
@@ -14,6 +15,8 @@ pub mod journal;
 pub mod keys;
 pub mod part;
 pub mod recover;
+pub mod redact;
+pub mod retain;
 pub mod sequencer;
 pub mod windows_log;
 
@@ -26,6 +29,7 @@ use disk::Disk;
 use keys::WindowKeys;
 use part::PartWriter;
 use recover::{RecoverError, Recovered};
+use redact::Redactor;
 use sealgate_policies::permit::Permit;
 use sealgate_schema::{
     Payload, Text,
@@ -154,6 +158,8 @@ pub struct Opened {
     pub ledger: Ledger,
     /// The windows log.
     pub log: WindowsLog,
+    /// What takes away from sealed windows.
+    pub redactor: Arc<Redactor>,
     /// What was found, for [`Opened::settle`].
     pub found: Recovered,
     parts: PartWriter,
@@ -176,10 +182,12 @@ pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
     let log = WindowsLog::open(start, health.clone())?;
     let parts = PartWriter::new(paths.clone(), disk.clone(), Arc::new(WindowKeys::new(log.clone())));
     let found = recover::recover(&gateway, &paths, &disk, &parts)?;
+    let redactor = Redactor::new(gateway.clone(), parts.clone(), paths.staging.clone(), disk.clone());
+    redactor.settle()?;
     let standings = found.standings.clone();
     let start = sequencer::Start { gateway, paths: paths.clone(), cutting, standings, segment: found.segment };
     let ledger = sequencer::start(start, disk.clone(), clock, parts.clone(), health)?;
-    Ok(Opened { ledger, log, found, parts, paths, disk })
+    Ok(Opened { ledger, log, redactor: Arc::new(redactor), found, parts, paths, disk })
 }
 
 impl Opened {

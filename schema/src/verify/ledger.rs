@@ -148,20 +148,11 @@ impl Walk<'_> {
 
     /// The manifest's files as the redactions left them.
     fn standing(&mut self, manifest: &Manifest, window: &Window) -> Vec<Standing> {
-        let whole = |file: &crate::seal::PartFile| Standing {
-            name: file.table.file_name(file.first_seq),
-            sha256: file.sha256.clone(),
-            bytes: file.bytes,
-            revision: 0,
-            file: file.clone(),
-        };
-        let mut standing: Vec<Standing> = manifest.files.iter().map(whole).collect();
-        for (index, redaction) in &window.redactions {
-            for what in redact(&mut standing, redaction) {
-                self.find(Level::L3, None, format!("entry {index}"), what);
-            }
+        let (files, wrong) = standing(manifest, window);
+        for (index, what) in wrong {
+            self.find(Level::L3, None, format!("entry {index}"), what);
         }
-        standing
+        files
     }
 
     /// What the log says of the ledger, save for the roots along the way.
@@ -454,6 +445,23 @@ impl Walk<'_> {
     }
 }
 
+/// The manifest's files as the window's redactions left them; and what does not fit, with the number of the entry.
+pub fn standing(manifest: &Manifest, window: &Window) -> (Vec<Standing>, Vec<(u64, String)>) {
+    let whole = |file: &crate::seal::PartFile| Standing {
+        name: file.table.file_name(file.first_seq),
+        sha256: file.sha256.clone(),
+        bytes: file.bytes,
+        revision: 0,
+        file: file.clone(),
+    };
+    let mut files: Vec<Standing> = manifest.files.iter().map(whole).collect();
+    let mut wrong = Vec::new();
+    for (index, redaction) in &window.redactions {
+        wrong.extend(redact(&mut files, redaction).into_iter().map(|what| (*index, what)));
+    }
+    (files, wrong)
+}
+
 /// Applies one redaction to the files; says what does not fit.
 fn redact(standing: &mut Vec<Standing>, redaction: &Redaction) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -476,17 +484,9 @@ fn redact(standing: &mut Vec<Standing>, redaction: &Redaction) -> Vec<String> {
             (None, _) => drop(standing.remove(place)),
         }
     }
-    let left = |table| standing.iter().any(|file| file.file.table == table);
-    let expected_gone = match redaction.action {
-        RedactionAction::Payloads => left(Table::Payloads),
-        RedactionAction::Records => left(Table::Payloads) || left(Table::Records),
-        RedactionAction::Erase => false,
-        RedactionAction::Shred => {
-            !redaction.files.is_empty() || standing.iter().any(|f| f.file.table == Table::Payloads && f.file.key.is_none())
-        }
-    };
-    if expected_gone {
-        wrong.push("what it takes away and the files that it names do not fit".to_owned());
+    let plain = |file: &Standing| file.file.table == Table::Payloads && file.file.key.is_none();
+    if redaction.action == RedactionAction::Shred && (!redaction.files.is_empty() || standing.iter().any(plain)) {
+        wrong.push("only encrypted payloads are shredded, and their files stay".to_owned());
     }
     if redaction.action == RedactionAction::Payloads && redaction.files.iter().any(|file| file.name.starts_with("records-")) {
         wrong.push("it takes records away, and says payloads".to_owned());

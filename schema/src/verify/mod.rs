@@ -14,6 +14,7 @@ mod source;
 mod tests;
 
 pub use evidence::{Asked, EvidenceReport, verify_evidence};
+pub use ledger::standing;
 pub use log::{ENTRIES_MAX, Log};
 pub use source::{Name, Source};
 
