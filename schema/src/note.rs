@@ -107,29 +107,55 @@ impl SigningKey {
 
     /// Signs `text`, which must end with a newline, and returns the whole note.
     pub fn sign(&self, text: &str) -> String {
+        format!("{text}\n{}", self.line(text))
+    }
+
+    /// The signature line over `text`, to go below a note's others.
+    pub fn line(&self, text: &str) -> String {
         let signature: Vec<u8> = [&self.verifier.id, self.key.sign(text.as_bytes()).as_ref()].concat();
-        format!("{text}\n\u{2014} {} {}\n", self.verifier.name, STANDARD.encode(signature))
+        format!("\u{2014} {} {}\n", self.verifier.name, STANDARD.encode(signature))
     }
 }
 
-/// Splits a note and checks that `key` signed its text; returns the text.
+/// Splits a note and checks that `key` signed its text; returns the text. Lines by other keys are passed over.
 pub fn open<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
     let (text, signatures) = split(note)?;
     let mut named = false;
     for line in signatures.lines().take(SIGNATURES_MAX) {
-        let rest = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed("a signature line starts with an em dash"))?;
-        let (name, signature) = rest.split_once(' ').ok_or(NoteError::Malformed("a signature line has a name and a signature"))?;
-        let signature = STANDARD.decode(signature).map_err(|_| NoteError::Malformed("a signature is base64"))?;
-        let (id, signature) = signature.split_at_checked(4).ok_or(NoteError::Malformed("a signature has a key id"))?;
-        if name != key.name || id != key.id {
-            continue;
-        }
-        named = true;
-        UnparsedPublicKey::new(&ED25519, key.public)
-            .verify(text.as_bytes(), signature)
-            .map_err(|_| NoteError::BadSignature(key.name.clone()))?;
+        named |= is_signed_by(text, line, key)?;
     }
     if named { Ok(text) } else { Err(NoteError::NotSignedBy(key.to_string())) }
+}
+
+/// Splits a note whose signature lines are exactly those of `keys`, in this order; returns the text.
+pub fn open_exactly<'a>(note: &'a str, keys: &[&VerifierKey]) -> Result<&'a str, NoteError> {
+    let (text, signatures) = split(note)?;
+    let mut lines = signatures.lines();
+    for key in keys {
+        match lines.next().map(|line| is_signed_by(text, line, key)).transpose()? {
+            Some(true) => {}
+            _ => return Err(NoteError::NotSignedBy(key.to_string())),
+        }
+    }
+    if lines.next().is_none() { Ok(text) } else { Err(NoteError::Malformed("a signature line too many")) }
+}
+
+/// The text of a note, whoever signed it. To learn which key should have.
+pub fn text(note: &str) -> Result<&str, NoteError> {
+    split(note).map(|(text, _)| text)
+}
+
+/// Whether a signature line is by `key`; an error where it says so and does not verify.
+fn is_signed_by(text: &str, line: &str, key: &VerifierKey) -> Result<bool, NoteError> {
+    let rest = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed("a signature line starts with an em dash"))?;
+    let (name, signature) = rest.split_once(' ').ok_or(NoteError::Malformed("a signature line has a name and a signature"))?;
+    let signature = STANDARD.decode(signature).map_err(|_| NoteError::Malformed("a signature is base64"))?;
+    let (id, signature) = signature.split_at_checked(4).ok_or(NoteError::Malformed("a signature has a key id"))?;
+    if name != key.name || id != key.id {
+        return Ok(false);
+    }
+    let verified = UnparsedPublicKey::new(&ED25519, key.public).verify(text.as_bytes(), signature);
+    verified.map(|()| true).map_err(|_| NoteError::BadSignature(key.name.clone()))
 }
 
 /// The text with its final newline, and the signature lines.
@@ -232,6 +258,19 @@ mod tests {
         assert_eq!(Checkpoint::parse(&checkpoint.text()), Ok(checkpoint.clone()));
         for (from, to) in [("\n3\n", "\n03\n"), ("\n3\n", "\n+3\n"), ("=\n", "\n"), ("x y\n", "x y")] {
             assert!(Checkpoint::parse(&checkpoint.text().replacen(from, to, 1)).is_err(), "{from:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_with_a_line_more_or_less_than_its_keys_does_not_open_exactly() {
+        let (first, second) = (key(), SigningKey::from_seed("second", &[8; 32]).unwrap());
+        let text = "origin\n1\nroot\n";
+        let both = first.sign(text) + &second.line(text);
+        let (a, b) = (first.verifier(), second.verifier());
+        assert_eq!(open_exactly(&both, &[a, b]), Ok(text));
+        assert_eq!(open(&both, b), Ok(text));
+        for keys in [&[a][..], &[b], &[b, a], &[a, b, b], &[]] {
+            assert!(open_exactly(&both, keys).is_err(), "{keys:?}");
         }
     }
 

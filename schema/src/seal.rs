@@ -133,10 +133,15 @@ impl Manifest {
         Ok(key.sign(&self.text(root)?))
     }
 
-    /// Opens a `ledger.note` under `key`: the manifest and the root.
+    /// The number of records that a `ledger.note` speaks of, whoever signed it. To learn which key should have.
+    pub fn records_of(note: &str) -> Result<u64, SealError> {
+        Ok(Checkpoint::parse(note::text(note)?)?.size)
+    }
+
+    /// Opens a `ledger.note` under `key`, which alone signed it: the manifest and the root.
     pub fn open(note: &str, key: &VerifierKey) -> Result<(Self, Hash), SealError> {
         let not = |why: &str| SealError::NotALedger(why.to_owned());
-        let checkpoint = Checkpoint::parse(note::open(note, key)?)?;
+        let checkpoint = Checkpoint::parse(note::open_exactly(note, &[key])?)?;
         let [json] = checkpoint.extensions.as_slice() else { return Err(not("it has no manifest line")) };
         let manifest: Self = serde_json::from_str(json).map_err(|error| not(&format!("manifest: {error}")))?;
         let canonical = serde_json_canonicalizer::to_string(&manifest).map_err(|error| not(&error.to_string()))?;

@@ -122,8 +122,8 @@ fn tree_roots_are_as_published() {
 
 #[test]
 fn a_signed_note_is_as_published() {
-    let key = SigningKey::from_seed("sealgate/gw-0011223344556677", &[7; 32]).unwrap();
     let mut chain = Chain::new(samples::ledger());
+    let key = SigningKey::from_seed(&chain.ledger().origin(), &[7; 32]).unwrap();
     for record in samples::records() {
         chain.append(record.fields, record.time, &mut Vec::new());
     }
@@ -135,6 +135,7 @@ fn a_signed_note_is_as_published() {
         rows,
         bytes: 1000 + rows,
         sha256: Hash::of(&[table.as_str().as_bytes()]).to_string(),
+        key: None,
     };
     let manifest = Manifest {
         format: MANIFEST_FORMAT.into(),

@@ -1,104 +1,233 @@
-//! The walk over one ledger: note, set of files, then each part in order.
+//! The walk over one ledger: note, set of files, then each part in order, against what the windows log says of it.
 
-use super::{FINDINGS_MAX, Finding, Level, Report, Verdict, calls::Calls};
+use super::{Finding, Findings, Level, Name, Payloads, Report, Source, Standing, Verdict, calls::Calls};
 use crate::{
     Hash, LedgerId,
     columns::{PayloadRow, RecordRow},
+    log::{Redaction, RedactionAction, TIMESTAMP_NAME},
     merkle::Tree,
-    note::VerifierKey,
     parquet::{self, FILE_BYTES_MAX, Rows},
     payload::Capture,
-    seal::{Manifest, PartFile, State, Table},
+    seal::{Manifest, NOTE_NAME, State, Table},
+    windows::{Mark, Window},
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Verifies one ledger: its note, the names of the other files in its folder, and a way to their bytes.
+/// Verifies the ledger in `folder`, of which the log says what stands in `window`.
 ///
 /// Files are read one at a time. Where the bytes of a file are not the sealed ones, its rows are still looked at, so
 /// that the report names the record that was changed.
-pub fn verify_ledger(
-    key: &VerifierKey,
-    note: &str,
-    names: &[String],
-    read: &mut dyn FnMut(&str) -> Result<Bytes, String>,
-) -> Report {
-    let (manifest, root) = match Manifest::open(note, key) {
-        Ok(opened) => opened,
-        Err(error) => return unopened(error.to_string()),
-    };
-    let Ok(ledger) = manifest.ledger() else { return unopened("the ledger has no valid name".to_owned()) };
+pub(super) fn verify(source: &dyn Source, folder: &str, ledger: &LedgerId, window: &Window, pinned: bool) -> Report {
     let mut walk = Walk {
-        ledger: &ledger,
-        findings: Vec::new(),
-        left_out: 0,
+        source,
+        folder,
+        ledger,
+        findings: Findings::default(),
         tree: Tree::default(),
+        marks: window.marks(),
+        marks_met: 0,
         due: 0,
         head: Some(Hash::ZERO),
         calls: Calls::default(),
+        erased: BTreeMap::new(),
+        encrypted: false,
     };
-    walk.check_file_set(&manifest, names);
-    let mut files = manifest.files.iter().peekable();
-    while let Some(file) = files.next() {
-        let payloads = files.next_if(|next| next.table == Table::Payloads && next.first_seq == file.first_seq);
-        walk.part(file, payloads, read);
+    let names = source.list(folder).unwrap_or_default();
+    let (note, manifest, root) = match walk.open(window) {
+        Ok(opened) => opened,
+        Err(what) => {
+            walk.find(Level::L0, None, NOTE_NAME, what);
+            return walk.report(None, None, Vec::new(), pinned, Payloads::None);
+        }
+    };
+    let mut files = walk.standing(&manifest, window);
+    walk.check_file_set(&manifest, &files, &names, window);
+    walk.check_against_log(&note, &manifest, root, window);
+    if window.lost(RedactionAction::Records) {
+        files.clear();
+        return walk.report(Some(&manifest), Some(root), files, pinned, Payloads::Removed);
+    }
+    let mut parts = manifest.files.iter().peekable();
+    while let Some(file) = parts.next() {
+        let payloads = parts.next_if(|next| next.table == Table::Payloads && next.first_seq == file.first_seq);
+        let standing = |name: &str| files.iter().find(|standing| standing.file.name == name).cloned();
+        walk.part(&Part {
+            file: file.clone(),
+            standing: standing(&file.name),
+            payload_file: payloads.cloned(),
+            payload_standing: payloads.and_then(|file| standing(&file.name)),
+        });
     }
     walk.check_end(&manifest, root);
-    let verdict = |level| if walk.findings.iter().any(|f| f.level == level) { Verdict::Fail } else { Verdict::Pass };
-    Report {
-        verdicts: [
-            verdict(Level::L0),
-            verdict(Level::L1),
-            verdict(Level::L2),
-            Verdict::NotChecked,
-            Verdict::NotChecked,
-            Verdict::NotChecked,
-        ],
-        state: Some(manifest.state),
-        records: manifest.records,
-        root: Some(root),
-        findings: walk.findings,
-        findings_left_out: walk.left_out,
-        ledger: Some(ledger),
-    }
+    let payloads = walk.payloads_of(&manifest, window);
+    walk.report(Some(&manifest), Some(root), files, pinned, payloads)
 }
 
-fn unopened(what: String) -> Report {
-    let mut verdicts = [Verdict::NotChecked; 6];
-    verdicts[0] = Verdict::Fail;
-    let finding = Finding { level: Level::L0, seq: None, place: crate::seal::NOTE_NAME.to_owned(), what };
-    Report { ledger: None, state: None, records: 0, root: None, verdicts, findings: vec![finding], findings_left_out: 0 }
+/// One part as the manifest has it, and the files that stand for it now.
+struct Part {
+    file: crate::seal::PartFile,
+    standing: Option<Standing>,
+    payload_file: Option<crate::seal::PartFile>,
+    payload_standing: Option<Standing>,
 }
 
 struct Walk<'a> {
+    source: &'a dyn Source,
+    folder: &'a str,
     ledger: &'a LedgerId,
-    findings: Vec<Finding>,
-    left_out: usize,
+    findings: Findings,
     /// Over the records that were found; has the signed root only where none is missing.
     tree: Tree,
+    /// Sizes at which the log names the root, ascending.
+    marks: Vec<Mark>,
+    /// How many of them the walk has passed.
+    marks_met: usize,
     /// The `seq` that comes next.
     due: u64,
     /// Hash of the record before; `None` after a gap.
     head: Option<Hash>,
     calls: Calls,
+    /// Erased values by field.
+    erased: BTreeMap<String, u64>,
+    /// Whether a payloads file could not be read for want of its key.
+    encrypted: bool,
 }
 
 impl Walk<'_> {
     fn find(&mut self, level: Level, seq: Option<u64>, place: impl Into<String>, what: impl Into<String>) {
-        // One finding a level is always kept: the verdict is drawn from the list.
-        if self.findings.len() >= FINDINGS_MAX && self.findings.iter().any(|f| f.level == level) {
-            self.left_out += 1;
-            return;
+        self.findings.add(Finding { level, seq, place: place.into(), what: what.into() });
+    }
+
+    fn report(
+        self,
+        manifest: Option<&Manifest>,
+        root: Option<Hash>,
+        files: Vec<Standing>,
+        pinned: bool,
+        payloads: Payloads,
+    ) -> Report {
+        let walked = manifest.is_some() && !(payloads == Payloads::Removed && files.is_empty());
+        let verdict = |level| match (self.findings.fails(level), level) {
+            (true, _) => Verdict::Fail,
+            (false, Level::L1 | Level::L2) if !walked => Verdict::NotChecked,
+            (false, Level::L3) if !pinned || manifest.is_none() => Verdict::NotChecked,
+            (false, Level::L4) => Verdict::NotChecked,
+            (false, Level::L5) if manifest.is_none() => Verdict::NotChecked,
+            (false, _) => Verdict::Pass,
+        };
+        Report {
+            folder: self.folder.to_owned(),
+            verdicts: Level::ALL.map(verdict),
+            state: manifest.map(|manifest| manifest.state),
+            records: manifest.map_or(0, |manifest| manifest.records),
+            root,
+            payloads,
+            files,
+            ledger: Some(self.ledger.clone()),
+            findings: self.findings,
         }
-        self.findings.push(Finding { level, seq, place: place.into(), what: what.into() });
+    }
+
+    fn read(&self, name: &str) -> Result<Bytes, String> {
+        self.source.read(&format!("{}/{name}", self.folder))
+    }
+
+    /// The note, under the key that the log binds to its size.
+    fn open(&self, window: &Window) -> Result<(Bytes, Manifest, Hash), String> {
+        let bytes = self.read(NOTE_NAME)?;
+        let note = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        let records = Manifest::records_of(note).map_err(|error| error.to_string())?;
+        let key = window.key_at(records).ok_or("the log binds no key to a note of so many records")?;
+        let (manifest, root) = Manifest::open(note, key).map_err(|error| error.to_string())?;
+        if manifest.ledger().as_ref() != Ok(self.ledger) {
+            return Err(format!("it is of {}, the folder is that of {}", manifest.window, self.ledger.origin()));
+        }
+        Ok((bytes, manifest, root))
+    }
+
+    /// The manifest's files as the redactions left them.
+    fn standing(&mut self, manifest: &Manifest, window: &Window) -> Vec<Standing> {
+        let whole = |file: &crate::seal::PartFile| Standing {
+            name: file.table.file_name(file.first_seq),
+            sha256: file.sha256.clone(),
+            bytes: file.bytes,
+            revision: 0,
+            file: file.clone(),
+        };
+        let mut standing: Vec<Standing> = manifest.files.iter().map(whole).collect();
+        for (index, redaction) in &window.redactions {
+            for what in redact(&mut standing, redaction) {
+                self.find(Level::L3, None, format!("entry {index}"), what);
+            }
+        }
+        standing
+    }
+
+    /// What the log says of the ledger, save for the roots along the way.
+    fn check_against_log(&mut self, note: &[u8], manifest: &Manifest, root: Hash, window: &Window) {
+        let at = Mark { records: manifest.records, root };
+        match window.seal {
+            Some(seal) if seal.note != Some(Hash::of(&[note])) || seal.at != at || manifest.state != State::Sealed => {
+                self.find(Level::L3, None, NOTE_NAME, "it is not the note that was sealed");
+            }
+            None if manifest.state == State::Sealed => {
+                self.find(
+                    Level::L5,
+                    None,
+                    NOTE_NAME,
+                    "it says sealed, and the log does not yet: start the gateway, which settles it",
+                );
+            }
+            _ => {}
+        }
+        if manifest.records < window.length() {
+            let what = format!(
+                "records {}..={} are not here: not in a part yet, or taken away",
+                manifest.records,
+                window.length().saturating_sub(1)
+            );
+            self.find(Level::L5, Some(manifest.records), "ledger", what);
+        }
+        if let Some(expected) = window.timestamp {
+            let same = self.read(TIMESTAMP_NAME).map(|bytes| Hash::of(&[&bytes]) == expected);
+            match same {
+                Ok(true) => {}
+                Ok(false) => self.find(Level::L3, None, TIMESTAMP_NAME, "its bytes are not those that the log names"),
+                Err(what) => self.find(Level::L3, None, TIMESTAMP_NAME, what),
+            }
+        }
+    }
+
+    /// What is left of the payloads; where all files are there, each erasure has its entry in the log.
+    fn payloads_of(&mut self, manifest: &Manifest, window: &Window) -> Payloads {
+        if window.lost(RedactionAction::Payloads) {
+            return Payloads::Removed;
+        }
+        if self.encrypted {
+            return Payloads::Encrypted;
+        }
+        let mut said = BTreeMap::new();
+        for (field, count) in window.redactions.iter().flat_map(|(_, redaction)| &redaction.fields) {
+            *said.entry(field.clone()).or_default() += *count;
+        }
+        if said != self.erased {
+            let what = format!("erased are {:?}, the log's redactions say {said:?}", self.erased);
+            self.find(Level::L2, None, "payloads", what);
+        }
+        match (manifest.files.iter().any(|file| file.table == Table::Payloads), self.erased.is_empty()) {
+            (false, _) => Payloads::None,
+            (true, true) => Payloads::Full,
+            (true, false) => Payloads::Erased,
+        }
     }
 
     fn find_record(&mut self, seq: u64, what: impl Into<String>) {
         self.find(Level::L2, Some(seq), format!("record {seq}"), what);
     }
 
-    /// The folder holds the manifest's files and nothing else.
-    fn check_file_set(&mut self, manifest: &Manifest, names: &[String]) {
+    /// The folder holds the manifest's files as they stand, and nothing else.
+    fn check_file_set(&mut self, manifest: &Manifest, files: &[Standing], names: &[Name], window: &Window) {
         let listed: BTreeSet<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
         if listed.len() != manifest.files.len() {
             self.find(Level::L0, None, "manifest", "it lists a file twice");
@@ -107,24 +236,33 @@ impl Walk<'_> {
             if file.name != file.table.file_name(file.first_seq) {
                 self.find(Level::L0, None, &file.name, "the name is not that of its table and first seq");
             }
+            if file.key.is_some() && file.table == Table::Records {
+                self.find(Level::L0, None, &file.name, "a records file is not encrypted");
+            }
         }
-        for name in names.iter().filter(|name| !listed.contains(name.as_str())) {
-            self.find(Level::L0, None, name, "the file is not in the manifest");
+        let expected: BTreeSet<&str> = files.iter().map(|standing| standing.name.as_str()).collect();
+        let timestamp = window.timestamp.map(|_| TIMESTAMP_NAME);
+        for name in names {
+            let known = expected.contains(name.name.as_str()) || name.name == NOTE_NAME || timestamp == Some(name.name.as_str());
+            if name.folder || !known {
+                self.find(Level::L0, None, &name.name, "it is not among the ledger's files");
+            }
         }
     }
 
-    fn part(&mut self, file: &PartFile, payload_file: Option<&PartFile>, read: &mut dyn FnMut(&str) -> Result<Bytes, String>) {
+    fn part(&mut self, part: &Part) {
+        let file = &part.file;
         if file.table != Table::Records || file.first_seq != self.due {
             self.find(Level::L1, None, &file.name, format!("a records file that starts at {} is due here", self.due));
         }
         if file.table == Table::Records && file.rows != file.records {
             self.find(Level::L1, None, &file.name, "the manifest gives it another number of rows than of records");
         }
-        if let Some(payloads) = payload_file.filter(|payloads| payloads.records != file.records) {
+        if let Some(payloads) = part.payload_file.as_ref().filter(|payloads| payloads.records != file.records) {
             self.find(Level::L1, None, &payloads.name, "the manifest gives it another number of records than the part has");
         }
         let end = file.first_seq.saturating_add(file.records);
-        let rows = match self.rows(file, read) {
+        let rows = match part.standing.as_ref().and_then(|file| self.rows(file)) {
             Some(Rows::Records(rows)) => rows,
             _ => Vec::new(),
         };
@@ -137,7 +275,16 @@ impl Walk<'_> {
             }
         }
         self.resume_at(end);
-        let mut payloads = match payload_file.and_then(|file| self.rows(file, read)) {
+        // Payload rows that were taken away, as the log says, or that nobody can read here.
+        let encrypted = part.payload_file.as_ref().is_some_and(|file| file.key.is_some());
+        if encrypted && let Some(standing) = &part.payload_standing {
+            self.bytes(standing);
+            self.encrypted = true;
+        }
+        if encrypted || (part.payload_file.is_some() && part.payload_standing.is_none()) {
+            return;
+        }
+        let mut payloads = match part.payload_standing.as_ref().and_then(|file| self.rows(file)) {
             Some(Rows::Payloads(rows)) => rows,
             _ => Vec::new(),
         };
@@ -147,34 +294,40 @@ impl Walk<'_> {
     }
 
     /// Reads one file: its bytes against the manifest, its structure, its rows.
-    fn rows(&mut self, file: &PartFile, read: &mut dyn FnMut(&str) -> Result<Bytes, String>) -> Option<Rows> {
-        if file.bytes > FILE_BYTES_MAX {
-            self.find(Level::L0, None, &file.name, "it is larger than FILE_BYTES_MAX");
-            return None;
-        }
-        // Not the name as signed: that could be a path out of the folder.
-        let bytes = match read(&file.table.file_name(file.first_seq)) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.find(Level::L0, None, &file.name, error);
-                return None;
-            }
-        };
-        if bytes.len() as u64 != file.bytes || Hash::of(&[&bytes]).to_string() != file.sha256 {
-            self.find(Level::L0, None, &file.name, "its bytes are not the sealed ones (SHA-256 or length differ)");
-        }
+    fn rows(&mut self, standing: &Standing) -> Option<Rows> {
+        let bytes = self.bytes(standing)?;
+        let file = &standing.file;
         let contents = parquet::read(file.table, self.ledger, file.first_seq, &bytes);
         for fault in contents.faults {
-            self.find(Level::L1, None, &file.name, fault);
+            self.find(Level::L1, None, &standing.name, fault);
         }
         let count = match &contents.rows {
             Rows::Records(rows) => rows.len(),
             Rows::Payloads(rows) => rows.len(),
         };
         if count as u64 != file.rows {
-            self.find(Level::L1, None, &file.name, format!("{count} rows could be read, {} are sealed", file.rows));
+            self.find(Level::L1, None, &standing.name, format!("{count} rows could be read, {} are sealed", file.rows));
         }
         Some(contents.rows)
+    }
+
+    /// The bytes of one file, also where they are not the sealed ones.
+    fn bytes(&mut self, standing: &Standing) -> Option<Bytes> {
+        if standing.bytes > FILE_BYTES_MAX {
+            self.find(Level::L0, None, &standing.name, "it is larger than FILE_BYTES_MAX");
+            return None;
+        }
+        let bytes = match self.read(&standing.name) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.find(Level::L0, None, &standing.name, error);
+                return None;
+            }
+        };
+        if bytes.len() as u64 != standing.bytes || Hash::of(&[&bytes]).to_string() != standing.sha256 {
+            self.find(Level::L0, None, &standing.name, "its bytes are not the sealed ones (SHA-256 or length differ)");
+        }
+        Some(bytes)
     }
 
     /// Takes the next row of a part that ends before `end`.
@@ -204,6 +357,18 @@ impl Walk<'_> {
         self.head = Some(row.hash);
         self.tree.push(&row.hash.0);
         self.due += 1;
+        self.check_marks();
+    }
+
+    /// The roots that the log names for the size that the tree has now.
+    fn check_marks(&mut self) {
+        while let Some(mark) = self.marks.get(self.marks_met).copied().filter(|mark| mark.records <= self.tree.size()) {
+            self.marks_met += 1;
+            if mark.records == self.tree.size() && mark.root != self.tree.root() {
+                let what = format!("the first {} records do not have the root that the log names", mark.records);
+                self.find(Level::L3, None, "ledger", what);
+            }
+        }
     }
 
     /// Where a row's hash says that it is the record that is due, only its `seq` was changed.
@@ -244,6 +409,9 @@ impl Walk<'_> {
                 self.find_record(seq, "its payload row is out of order or names another ledger");
             }
             last = Some(seq);
+            for (field, _) in &row.payload.erased {
+                *self.erased.entry(field.to_string()).or_default() += 1;
+            }
             match (commitments.remove(&seq), row.payload.fault()) {
                 (None, _) => self.find_record(seq, "a payload row belongs to no record of the part"),
                 (_, Some(fault)) => self.find_record(seq, format!("its payload row: {fault}")),
@@ -286,130 +454,42 @@ impl Walk<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Chain, Record, note::SigningKey, samples, seal::MANIFEST_FORMAT};
-
-    struct Sealed {
-        note: String,
-        files: BTreeMap<String, Bytes>,
-    }
-
-    fn key() -> SigningKey {
-        SigningKey::from_seed("sealgate/gw-0011223344556677", &[7; 32]).unwrap()
-    }
-
-    /// The sample records, the call with an outcome, sealed as one part.
-    fn sealed(change: impl FnOnce(&mut Vec<(Record, Hash)>)) -> Sealed {
-        let mut chain = Chain::new(samples::ledger());
-        let mut rows = Vec::new();
-        let mut fields: Vec<_> = samples::records().into_iter().map(|record| record.fields).collect();
-        let mut outcome = crate::record::Fields::new(crate::record::Kind::Outcome);
-        outcome.call = Some(1);
-        fields.insert(2, outcome);
-        fields[3].detail = Some(r#"{"counts":{"intent":1,"outcome":1,"window_close":1,"window_open":1}}"#.into());
-        for fields in fields {
-            let record = chain.append(fields, 1, &mut Vec::new());
-            rows.push((record, chain.head()));
-        }
-        change(&mut rows);
-        let payloads = vec![samples::payloads().swap_remove(0)];
-        let ledger = samples::ledger();
-        let files = BTreeMap::from([
-            (Table::Records.file_name(0), Bytes::from(parquet::write_records(&ledger, 0, &rows).unwrap())),
-            (Table::Payloads.file_name(0), Bytes::from(parquet::write_payloads(&ledger, 0, &payloads).unwrap())),
-        ]);
-        let part = |table: Table, rows| {
-            let bytes = &files[&table.file_name(0)];
-            PartFile {
-                name: table.file_name(0),
-                table,
-                first_seq: 0,
-                records: 4,
-                rows,
-                bytes: bytes.len() as u64,
-                sha256: Hash::of(&[bytes]).to_string(),
-                key: None,
-            }
+/// Applies one redaction to the files; says what does not fit.
+fn redact(standing: &mut Vec<Standing>, redaction: &Redaction) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for gone in &redaction.files {
+        let place = standing.iter().position(|file| file.name == gone.name && file.sha256 == gone.sha256);
+        let Some(place) = place else {
+            wrong.push(format!("no file {} with that hash stood there", gone.name));
+            continue;
         };
-        let manifest = Manifest {
-            format: MANIFEST_FORMAT.into(),
-            gateway: ledger.gateway().to_string(),
-            window: ledger.window().to_string(),
-            state: State::Sealed,
-            records: 4,
-            head: chain.head().to_string(),
-            counts: ["intent", "outcome", "window_close", "window_open"].map(|kind| (kind.to_owned(), 1)).into(),
-            files: vec![part(Table::Records, rows.len() as u64), part(Table::Payloads, 1)],
-            software: "test".into(),
-        };
-        Sealed { note: manifest.sign(chain.root(), &key()).unwrap(), files }
-    }
-
-    fn report(sealed: &Sealed) -> Report {
-        let names: Vec<_> = sealed.files.keys().cloned().collect();
-        verify_ledger(key().verifier(), &sealed.note, &names, &mut |name| {
-            sealed.files.get(name).cloned().ok_or_else(|| "missing".to_owned())
-        })
-    }
-
-    #[test]
-    fn an_untouched_ledger_holds() {
-        let report = report(&sealed(|_| ()));
-        assert_eq!(report.findings, []);
-        assert!(report.holds());
-        assert_eq!(report.verdict(Level::L3), Verdict::NotChecked);
-    }
-
-    /// Even when the sealer itself signed the changed file: the record hashes tell.
-    #[test]
-    fn a_changed_cell_is_named_by_its_record() {
-        let report = report(&sealed(|rows| rows[1].0.fields.principal = Some("mallory".into())));
-        assert_eq!(report.findings.iter().filter_map(|f| f.seq).collect::<Vec<_>>(), [1]);
-        assert_eq!(report.verdict(Level::L2), Verdict::Fail);
-    }
-
-    #[test]
-    fn a_changed_seq_is_named_by_the_record_that_it_was() {
-        for seq in [0, 3, 7, u64::MAX] {
-            let report = report(&sealed(|rows| rows[1].0.seq = seq));
-            assert_eq!(report.findings.iter().filter_map(|f| f.seq).collect::<Vec<_>>(), [1], "{seq}");
-        }
-    }
-
-    #[test]
-    fn a_deleted_inserted_or_swapped_row_is_found() {
-        type Change = fn(&mut Vec<(Record, Hash)>);
-        let changes: [Change; 3] = [|rows| drop(rows.remove(1)), |rows| rows.insert(2, rows[1].clone()), |rows| rows.swap(1, 2)];
-        for (index, change) in changes.into_iter().enumerate() {
-            assert_eq!(report(&sealed(change)).verdict(Level::L2), Verdict::Fail, "change {index}");
-        }
-    }
-
-    #[test]
-    fn a_removed_and_an_added_file_are_found() {
-        for name in [Table::Records.file_name(0), Table::Payloads.file_name(0)] {
-            let mut removed = sealed(|_| ());
-            removed.files.remove(&name);
-            assert_eq!(report(&removed).verdict(Level::L0), Verdict::Fail);
-        }
-        let mut added = sealed(|_| ());
-        added.files.insert("records-000000000004.parquet".into(), Bytes::new());
-        assert_eq!(report(&added).verdict(Level::L0), Verdict::Fail);
-    }
-
-    #[test]
-    fn every_flipped_byte_of_every_file_is_found() {
-        let good = sealed(|_| ());
-        for (name, bytes) in &good.files {
-            for place in (0..bytes.len()).step_by(11) {
-                let mut flipped = bytes.to_vec();
-                flipped[place] ^= 1;
-                let mut files = good.files.clone();
-                files.insert(name.clone(), flipped.into());
-                assert!(!report(&Sealed { note: good.note.clone(), files }).holds(), "{name} at {place}");
+        match (&gone.successor, standing.get_mut(place)) {
+            (Some(successor), Some(file)) if file.file.table == Table::Payloads => {
+                file.revision += 1;
+                if successor.name != file.file.table.revision_name(file.file.first_seq, file.revision) {
+                    wrong.push(format!("{} is not the next name of {}", successor.name, gone.name));
+                }
+                file.name = file.file.table.revision_name(file.file.first_seq, file.revision);
+                (file.sha256, file.bytes) = (successor.sha256.clone(), successor.bytes);
             }
+            (Some(_), _) => wrong.push("records are not erased field by field".to_owned()),
+            (None, _) => drop(standing.remove(place)),
         }
     }
+    let left = |table| standing.iter().any(|file| file.file.table == table);
+    let expected_gone = match redaction.action {
+        RedactionAction::Payloads => left(Table::Payloads),
+        RedactionAction::Records => left(Table::Payloads) || left(Table::Records),
+        RedactionAction::Erase => false,
+        RedactionAction::Shred => {
+            !redaction.files.is_empty() || standing.iter().any(|f| f.file.table == Table::Payloads && f.file.key.is_none())
+        }
+    };
+    if expected_gone {
+        wrong.push("what it takes away and the files that it names do not fit".to_owned());
+    }
+    if redaction.action == RedactionAction::Payloads && redaction.files.iter().any(|file| file.name.starts_with("records-")) {
+        wrong.push("it takes records away, and says payloads".to_owned());
+    }
+    wrong
 }

@@ -1,13 +1,21 @@
-//! Verification of one ledger from bytes alone: no gateway, no network, no private key.
+//! Verification of evidence from bytes alone: no gateway, no network, no private key.
 //!
-//! What each level means is in `schema/FORMAT.md` §8. This version checks L0 (bytes and signatures), L1 (structure and
-//! statistics) and L2 (record hashes, chain, tree, payload commitments, calls and their outcomes). It never reports a
-//! level that it did not check as passed.
+//! What each level means is in `schema/FORMAT.md` §8. [`verify_evidence`] checks L0 (bytes and signatures), L1 (structure and
+//! statistics), L2 (record hashes, chain, tree, payload commitments, calls and their outcomes), L3 (the windows log) and L5
+//! (completeness against the log). L4 (witnesses, timestamps) needs a policy or a CA, and is checked by whoever has one; it is
+//! never reported as passed here.
 
 mod calls;
+mod evidence;
 mod ledger;
+mod log;
+mod source;
+#[cfg(test)]
+mod tests;
 
-pub use ledger::verify_ledger;
+pub use evidence::{Asked, EvidenceReport, verify_evidence};
+pub use log::{ENTRIES_MAX, Log};
+pub use source::{Name, Source};
 
 use crate::{Hash, LedgerId, seal::State};
 use std::fmt;
@@ -83,15 +91,70 @@ pub struct Finding {
     pub what: String,
 }
 
+/// What does not hold: at most [`FINDINGS_MAX`], the others counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// Those listed.
+    pub list: Vec<Finding>,
+    /// Those beyond.
+    pub left_out: usize,
+}
+
+impl Findings {
+    /// Adds one. Of each level that fails, one is always listed: verdicts are drawn from the list.
+    pub fn add(&mut self, finding: Finding) {
+        if self.list.len() >= FINDINGS_MAX && self.fails(finding.level) {
+            self.left_out += 1;
+            return;
+        }
+        self.list.push(finding);
+    }
+
+    /// Whether something does not hold on this level.
+    pub fn fails(&self, level: Level) -> bool {
+        self.list.iter().any(|finding| finding.level == level)
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {}: {}", self.level, self.place, self.what)
     }
 }
 
+/// What became of a ledger's payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payloads {
+    /// There are none.
+    None,
+    /// All were there and were checked.
+    Full,
+    /// All files were there and were checked; fields in them were erased.
+    Erased,
+    /// Files of them are encrypted and no key was given: their bytes were checked, their rows not.
+    Encrypted,
+    /// They were taken away, as the log says.
+    Removed,
+}
+
+impl Payloads {
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Full => "full",
+            Self::Erased => "erased",
+            Self::Encrypted => "encrypted",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// The result for one ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// Its folder, relative to the evidence.
+    pub folder: String,
     /// Whose records; `None` where no signature told.
     pub ledger: Option<LedgerId>,
     /// What the note says; `None` where no signature told.
@@ -100,12 +163,29 @@ pub struct Report {
     pub records: u64,
     /// The tree root that the note speaks of.
     pub root: Option<Hash>,
+    /// What became of its payloads.
+    pub payloads: Payloads,
+    /// The signed files as redactions left them.
+    pub files: Vec<Standing>,
     /// A verdict a level, in the order of [`Level::ALL`].
     pub verdicts: [Verdict; 6],
-    /// What does not hold: at most [`FINDINGS_MAX`].
-    pub findings: Vec<Finding>,
-    /// Findings beyond those listed.
-    pub findings_left_out: usize,
+    /// What does not hold.
+    pub findings: Findings,
+}
+
+/// A file that belongs to a ledger as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// As the manifest has it.
+    pub file: crate::seal::PartFile,
+    /// Name of the file that stands there now.
+    pub name: String,
+    /// Its SHA-256, hex.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// How often it was replaced.
+    pub revision: u32,
 }
 
 impl Report {
@@ -114,8 +194,15 @@ impl Report {
         self.verdicts.get(level as usize).copied().unwrap_or(Verdict::NotChecked)
     }
 
-    /// Whether every level up to L2 holds.
+    /// Sets the verdict on one level, which somebody else checked.
+    pub fn set_verdict(&mut self, level: Level, verdict: Verdict) {
+        if let Some(place) = self.verdicts.get_mut(level as usize) {
+            *place = verdict;
+        }
+    }
+
+    /// Whether nothing that was looked at below completeness failed.
     pub fn holds(&self) -> bool {
-        [Level::L0, Level::L1, Level::L2].iter().all(|level| self.verdict(*level) == Verdict::Pass)
+        Level::ALL.into_iter().all(|level| level == Level::L5 || self.verdict(level) != Verdict::Fail)
     }
 }

@@ -1,0 +1,144 @@
+//! A whole folder `evidence`: each gateway's log, then each window that it names or that is there.
+
+use super::{Finding, Findings, Level, Log, Payloads, Report, Source, Verdict, ledger, log};
+use crate::{
+    LedgerId,
+    log::LOG_FOLDER,
+    note::VerifierKey,
+    windows::{Window, Windows},
+};
+
+/// What the caller brings, and what is to be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Identity keys that the caller trusts: one for each gateway.
+    pub keys: Vec<VerifierKey>,
+    /// Checkpoints that the caller kept.
+    pub pins: Vec<String>,
+    /// One gateway alone.
+    pub gateway: Option<String>,
+    /// One window alone.
+    pub window: Option<String>,
+}
+
+/// The result for a folder `evidence`.
+#[derive(Debug)]
+pub struct EvidenceReport {
+    /// Each gateway's log.
+    pub logs: Vec<Log>,
+    /// Each ledger, also those of which nothing is there.
+    pub ledgers: Vec<Report>,
+    /// Files and folders that belong to nothing.
+    pub strays: Vec<String>,
+    /// Pinned logs that are not there, by origin.
+    pub missing: Vec<String>,
+}
+
+/// Verifies all evidence in a source, as far as the caller asked.
+pub fn verify_evidence(source: &dyn Source, asked: &Asked) -> EvidenceReport {
+    let mut report = EvidenceReport { logs: Vec::new(), ledgers: Vec::new(), strays: Vec::new(), missing: Vec::new() };
+    let names = source.list("").unwrap_or_default();
+    for name in names {
+        if asked.gateway.as_ref().is_some_and(|gateway| *gateway != name.name) {
+            continue;
+        }
+        if !name.folder || LedgerId::new(name.name.clone(), "x").is_err() {
+            report.strays.push(name.name);
+            continue;
+        }
+        gateway(source, &name.name, asked, &mut report);
+    }
+    let origins: Vec<String> = report.logs.iter().map(|log| crate::log::origin(&log.gateway)).collect();
+    let pinned = asked.pins.iter().filter_map(|pin| pin.lines().next());
+    report.missing = pinned.filter(|origin| !origins.iter().any(|known| known == origin)).map(str::to_owned).collect();
+    report
+}
+
+fn gateway(source: &dyn Source, gateway: &str, asked: &Asked, report: &mut EvidenceReport) {
+    let log = log::read(source, gateway, &asked.keys, &asked.pins);
+    let wanted = |window: &str| asked.window.as_ref().is_none_or(|only| only == window);
+    let names = source.list(gateway).unwrap_or_default();
+    for name in &names {
+        let path = format!("{gateway}/{}", name.name);
+        if name.folder && name.name == LOG_FOLDER || !wanted(&name.name) {
+            continue;
+        }
+        match LedgerId::new(gateway.to_owned(), name.name.clone()) {
+            Ok(ledger) if name.folder => report.ledgers.push(one(source, &path, &ledger, &log)),
+            _ => report.strays.push(path),
+        }
+    }
+    for (window, state) in log.windows.iter().filter(|(window, _)| wanted(window)) {
+        let there = names.iter().any(|name| name.folder && name.name == window);
+        if !there && let Some(missing) = missing(gateway, window, state) {
+            report.ledgers.push(missing);
+        }
+    }
+    report.logs.push(log);
+}
+
+fn one(source: &dyn Source, path: &str, ledger: &LedgerId, log: &Log) -> Report {
+    let windows: &Windows = &log.windows;
+    match windows.window(ledger.window()) {
+        Some(window) if window.seal.is_none_or(|seal| seal.note.is_some()) => {
+            let mut report = ledger::verify(source, path, ledger, window, log.pinned);
+            // A ledger does not hold against a log that does not hold itself.
+            if log.findings.fails(Level::L3) && report.verdict(Level::L3) == Verdict::Pass {
+                report.set_verdict(Level::L3, Verdict::NotChecked);
+            }
+            report
+        }
+        Some(_) => found(path, ledger, Level::L3, "the log says that this window never had a record"),
+        None => found(path, ledger, Level::L3, "no entry of the log opens this window"),
+    }
+}
+
+/// A window that the log names and that is not there; nothing where it never had a record.
+fn missing(gateway: &str, window: &str, state: &Window) -> Option<Report> {
+    if state.seal.is_some_and(|seal| seal.note.is_none()) {
+        return None;
+    }
+    let ledger = LedgerId::new(gateway.to_owned(), window.to_owned()).ok()?;
+    let what = match (state.seal, state.length()) {
+        (Some(seal), _) => format!("the window is sealed with {} records, and nothing of it is here", seal.at.records),
+        (None, 0) => "the window was opened, and nothing of it is here yet".to_owned(),
+        (None, records) => {
+            format!("the window is open with {records} records, and nothing of it is here: not in a part yet, or taken away")
+        }
+    };
+    Some(found(&format!("{gateway}/{window}"), &ledger, Level::L5, &what))
+}
+
+fn found(folder: &str, ledger: &LedgerId, level: Level, what: &str) -> Report {
+    let mut findings = Findings::default();
+    findings.add(Finding { level, seq: None, place: "window".to_owned(), what: what.to_owned() });
+    let mut report = Report {
+        folder: folder.to_owned(),
+        ledger: Some(ledger.clone()),
+        state: None,
+        records: 0,
+        root: None,
+        payloads: Payloads::None,
+        files: Vec::new(),
+        verdicts: [Verdict::NotChecked; 6],
+        findings,
+    };
+    report.set_verdict(level, Verdict::Fail);
+    report
+}
+
+impl EvidenceReport {
+    /// Whether a level from L0 to L4 failed, or something is there that belongs to nothing.
+    pub fn tampered(&self) -> bool {
+        !self.strays.is_empty()
+            || self.ledgers.iter().any(|report| !report.holds())
+            || self.logs.iter().any(|log| !log.findings.list.is_empty())
+    }
+
+    /// Whether something that was asked for, or that a log names, is not there.
+    pub fn incomplete(&self) -> bool {
+        self.logs.is_empty()
+            || !self.missing.is_empty()
+            || self.ledgers.iter().any(|report| report.verdict(Level::L5) == Verdict::Fail)
+    }
+}
