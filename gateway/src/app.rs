@@ -10,6 +10,7 @@ use crate::{
         authority::{Authority, AuthorityError},
         listener,
     },
+    keyring::Keyring,
     ledger::{
         self, Draft, Ledger, LedgerError, SettleError, Setup, Signer, disk::Disk, recover::RecoverError, windows_log::WindowsLog,
     },
@@ -54,6 +55,8 @@ pub struct Gateway {
     pub ca_bundle: PathBuf,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
+    /// The keys' files.
+    pub keyring: Keyring,
     /// Every task that serves a client.
     pub tasks: TaskTracker,
 }
@@ -118,7 +121,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     raise_open_files();
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let listen = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
-    let keys = home.keys()?;
+    let keys = home.keyring().keys()?;
     let upstreams = Upstreams::new(&config.route, config.waits())?;
     let authority = Authority::new(&keys.ca_certificate, &keys.ca_key)?;
     let name = Text::from(keys.gateway);
@@ -138,8 +141,10 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
+    let keyring = home.keyring();
     let gateway =
-        Arc::new(Gateway { name, config, clock, ledger, log, sessions, upstreams, authority, listen, ca_bundle, stopping, tasks });
+        Gateway { name, config, clock, ledger, log, sessions, upstreams, authority, listen, ca_bundle, stopping, keyring, tasks };
+    let gateway = Arc::new(gateway);
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));

@@ -24,7 +24,7 @@
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
 //! | wiring, start, stop | [`app`] |
-//! | the folder with everything a gateway owns | [`home`] · evidence as a verifier reads it: [`evidence`] |
+//! | the folder with everything a gateway owns | [`home`] · its keys: [`keyring`] · evidence as a verifier reads it: [`evidence`] |
 //! | settings · every bound · the clock port · the TLS provider | [`config`] · [`limits`] · [`clock`] · [`crypto`] |
 //!
 //! The evidence format and its verification are in [`sealgate_schema`].
@@ -53,6 +53,7 @@ pub mod home;
 pub mod identify;
 pub mod ingress;
 pub mod interpret;
+pub mod keyring;
 pub mod ledger;
 pub mod limits;
 pub mod observe;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
+mod keys;
 mod query;
 mod record;
 mod run;
@@ -41,6 +42,9 @@ enum Command {
     /// Open, use, end and list sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Hand over to a new identity key, and list those that there were
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check evidence offline, with a public key
     Verify(verify::Args),
     /// Query evidence with DuckDB
@@ -103,6 +107,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => runtime.block_on(run::run(&home, args)),
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
+        Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),

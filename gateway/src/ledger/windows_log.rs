@@ -21,7 +21,7 @@ use sealgate_schema::{
     merkle::{Tree, leaf_hash, range_root},
     note::{self, Checkpoint},
     tiles::{self, Kind, TILE_WIDTH, Tile},
-    windows::{Heads, Window, Windows},
+    windows::{Heads, Identity, Window, Windows},
 };
 use std::{
     collections::BTreeSet,
@@ -63,6 +63,7 @@ enum Message {
     Append { events: Vec<Event>, told: Option<Told<Result<(), LogError>>> },
     Ask { window: String, told: Told<Option<Window>> },
     List { told: Told<Vec<(String, Window)>> },
+    Identities { told: Told<Vec<Identity>> },
     Rotate { next: Arc<dyn Signer>, reason: String, revoke_from: Option<u64>, told: Told<Result<(), LogError>> },
 }
 
@@ -114,6 +115,11 @@ impl WindowsLog {
     /// All windows by name. Blocks.
     pub fn windows(&self) -> Result<Vec<(String, Window)>, LogError> {
         self.ask(|told| Message::List { told })
+    }
+
+    /// The identity keys, oldest first. Blocks.
+    pub fn identities(&self) -> Result<Vec<Identity>, LogError> {
+        self.ask(|told| Message::Identities { told })
     }
 
     /// Hands over to another identity key, and revokes the one before from an entry on where asked. Blocks.
@@ -275,6 +281,7 @@ impl Writer {
                     let all = self.windows.iter().map(|(name, window)| (name.to_owned(), window.clone())).collect();
                     let _ = told.send(all);
                 }
+                Message::Identities { told } => drop(told.send(self.windows.identities().to_vec())),
                 Message::Rotate { next, reason, revoke_from, told } => {
                     let result = self.rotate(next, reason, revoke_from);
                     let _ = told.send(result.clone());
@@ -453,6 +460,9 @@ impl Writer {
     /// the old key in charge; the next start removes the rest.
     fn rotate(&mut self, next: Arc<dyn Signer>, reason: String, revoke_from: Option<u64>) -> Result<(), LogError> {
         let size = self.tree.size();
+        if revoke_from.is_some_and(|from| from > size) {
+            return Err(LogError::Refused("a revocation counts from an entry before it"));
+        }
         let (old, key) = (self.start.identity.verifier().to_string(), next.verifier().to_string());
         let mut taken = Vec::new();
         self.stage(Event::Key { action: KeyAction::Adopt, key, from: size + 1, reason: reason.clone() }, &mut taken)?;
