@@ -15,4 +15,7 @@ pub mod faults;
 pub mod gateway;
 pub mod moto;
 pub mod programs;
+pub mod random;
+pub mod setting;
+pub mod simdisk;
 pub mod upstream;
