@@ -4,6 +4,7 @@
 //! - [`journal`]: the write-ahead segments
 //! - [`part`]: finished segments → Parquet parts and signed notes; the last part of a closed window is its seal
 //! - [`recover`]: what a start makes of what a stop or crash left
+//! - `tear`: what of a segment's end is a torn write, and what is damage
 //! - [`disk`]: the file system port
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
@@ -13,6 +14,7 @@ pub mod journal;
 pub mod part;
 pub mod recover;
 pub mod sequencer;
+mod tear;
 
 use crate::limits::{CALL_SLOT_WAIT, CALLS_IN_FLIGHT_MAX, WINDOW_DRAIN_WAIT};
 use arc_swap::ArcSwapOption;
