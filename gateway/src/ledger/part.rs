@@ -10,7 +10,7 @@ use super::{
     disk::{self, Disk},
     hex,
     journal::{self, Ending, Share},
-    sequencer::segment_path,
+    sequencer::{segment_number, segment_path},
 };
 use crate::limits::SEGMENTS_BEHIND_MAX;
 use sealgate_schema::{
@@ -79,10 +79,13 @@ impl PartWriter {
         Ok(Some(manifest))
     }
 
-    /// Turns a finished segment into parts, then removes it.
+    /// Turns a finished segment into parts, then removes it, after those before it: a start that failed at its end has left
+    /// them, and a gap between segments is damage.
     pub fn finish(&self, number: u64) -> Result<(), PartError> {
         self.make(number)?;
-        self.remove(number)
+        let names = self.disk.list(&self.paths.journal).map_err(|error| PartError::Disk(self.paths.journal.clone(), error))?;
+        let mut due = names.iter().filter_map(|name| segment_number(name)).filter(|there| *there <= number);
+        due.try_for_each(|number| self.remove(number))
     }
 
     /// Turns a segment into parts; those that are there already are left.
