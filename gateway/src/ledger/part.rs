@@ -111,8 +111,11 @@ impl PartWriter {
         let ledger = share.standing.chain.ledger().clone();
         let folder = self.folder(&ledger);
         let mut manifest = match self.manifest(&ledger)? {
-            // A crash came after the note and before the segment was removed.
-            Some(manifest) if manifest.records >= share.standing.chain.size() => return Ok(()),
+            // A crash came after the note and before the segment was removed; or the note's name could not be made durable,
+            // and would go with the next crash.
+            Some(manifest) if manifest.records >= share.standing.chain.size() => {
+                return self.disk.sync_folder(&folder).map_err(|error| PartError::Disk(folder, error));
+            }
             Some(manifest) => manifest,
             None => empty_manifest(&ledger),
         };
