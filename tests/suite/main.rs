@@ -10,5 +10,6 @@ mod journey;
 mod refuse;
 mod secrets;
 mod signatures;
+mod simdisk;
 mod tamper;
 mod upstreams;
