@@ -14,6 +14,7 @@ pub mod client;
 pub mod faults;
 pub mod gateway;
 pub mod moto;
+pub mod process;
 pub mod programs;
 pub mod random;
 pub mod setting;

@@ -89,7 +89,7 @@ struct Shared {
 }
 
 /// A handle to the disk, valid until the next crash or kill.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     shared: Arc<(Mutex<Shared>, Condvar)>,
     life: u64,
@@ -99,12 +99,6 @@ pub struct SimDisk {
 enum Fate {
     Done,
     Fails(io::Error, Form),
-}
-
-impl Default for SimDisk {
-    fn default() -> Self {
-        Self { shared: Arc::default(), life: 0 }
-    }
 }
 
 impl SimDisk {
