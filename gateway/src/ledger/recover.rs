@@ -6,7 +6,7 @@
 
 use super::{
     Draft, Ledger, LedgerError, Paths,
-    disk::Disk,
+    disk::{Disk, write_durably},
     journal::{self, Ending, JournalError, Origin, Standing},
     part::{PartError, PartWriter},
     sequencer::{segment_name, segment_number, segment_path, unknown_outcome},
@@ -71,6 +71,8 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
     let mut found = Recovered::default();
     let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
     let logged: BTreeMap<String, Window> = parts.keys().log().windows()?.into_iter().collect();
+    // A name that another start has left volatile must not go while that of a later segment stays.
+    disk.sync_folder(&paths.journal).map_err(|error| RecoverError::Disk(paths.journal.clone(), error))?;
     let mut numbers = segments(paths, &**disk)?;
     if let Some(begun) = begun_in_vain(&numbers, paths, &**disk) {
         parts.remove(begun)?;
@@ -96,6 +98,7 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
         found.unclean |= unfinished || segment.torn_bytes > 0;
         found.torn_bytes += segment.torn_bytes;
         standings = segment.shares.into_iter().map(|(window, share)| (window, share.standing)).collect();
+        make_durable(number, paths, &**disk)?;
         readable.push(number);
     }
     // Nothing is signed before all of it is known to be there.
@@ -240,6 +243,14 @@ fn begun_in_vain(numbers: &[u64], paths: &Paths, disk: &dyn Disk) -> Option<u64>
     let empty = next.origin == Origin::Cut && next.torn_bytes == 0 && next.shares.values().all(|share| share.records.is_empty());
     let finished = read_segment(paths, disk, *before, Ending::Any).is_ok_and(|segment| segment.finished);
     (empty && !finished).then_some(*last)
+}
+
+/// Writes a segment anew, as it reads now. What a killed process had not synced, or what a failed sync left in memory alone,
+/// could go with a crash of the machine still, and the parts that are made of it would know more than the journal.
+fn make_durable(number: u64, paths: &Paths, disk: &dyn Disk) -> Result<(), RecoverError> {
+    let path = segment_path(paths, number);
+    let written = disk.read(&path).and_then(|bytes| write_durably(disk, &paths.staging, &path, &bytes));
+    written.map_err(|error| RecoverError::Disk(path, error))
 }
 
 /// How a segment may end, given the one after it: a crash can come right after recovery began that one.
