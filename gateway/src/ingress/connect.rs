@@ -98,7 +98,17 @@ fn permit(gateway: &Gateway, caller: &Caller, target: &Target) -> Result<Permit,
 }
 
 /// Where the client wants to go, and what kind of host that is. A configured route makes any host one that is opened.
-fn target(gateway: &Gateway, request: &Request<Incoming>) -> Option<Target> {
+fn target<B>(gateway: &Gateway, request: &Request<B>) -> Option<Target> {
+    let mut target = asked(request)?;
+    if gateway.upstreams.way(&target.host).1.is_some() {
+        target.class = HostClass::Aws;
+    }
+    Some(target)
+}
+
+/// The same by the request alone. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn asked<B>(request: &Request<B>) -> Option<Target> {
     let authority = request.uri().authority()?;
     let port = authority.port_u16().filter(|port| *port > 0)?;
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
@@ -107,16 +117,13 @@ fn target(gateway: &Gateway, request: &Request<Incoming>) -> Option<Target> {
     }
     let column = if port == 443 { host.clone() } else { format!("{host}:{port}") };
     let plain = host.trim_matches(['[', ']']).to_owned();
-    let class = match gateway.upstreams.way(&plain) {
-        (_, Some(_)) => HostClass::Aws,
-        _ if plain.parse().is_ok_and(is_metadata_address) => HostClass::CloudLike,
-        _ => classify(&plain),
-    };
+    let class = if plain.parse().is_ok_and(is_metadata_address) { HostClass::CloudLike } else { classify(&plain) };
     Some(Target { authority: Authority::try_from(column.as_str()).ok()?, host: plain.into(), column: column.into(), class })
 }
 
-/// What the first request says, for a record of its refusal.
-fn describe(request: &Request<Incoming>, peer: SocketAddr) -> Fields {
+/// What the first request says, for a record of its refusal. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn describe<B>(request: &Request<B>, peer: SocketAddr) -> Fields {
     let mut fields = Fields::new(Kind::Refusal);
     fields.client_addr = Some(peer.to_string().into());
     fields.attribution = Some("none".into());
