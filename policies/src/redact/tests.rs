@@ -131,6 +131,10 @@ fn what_cannot_be_masked_with_certainty_is_left_out() {
     check(b"\x89PNG\x00\x01", Some("application/octet-stream"), None, "clean");
     check(b"--b\r\nname=\"X-Amz-Security-Token\"\r\n\r\nx", Some("multipart/form-data"), None, "omit");
     check(b"{'Password':'x'}", None, None, "omit");
+    // They begin like JSON and are none: INI and YAML.
+    check(b"[default]\npassword: hunter2", Some("text/plain"), None, "omit");
+    check(b"{db.password: hunter2}", None, None, "omit");
+    check(b"{\"Password\": correct horse}", None, None, "omit");
     check(format!("{}\"Password\":1", "[".repeat(1000)).as_bytes(), None, None, "omit");
 }
 
