@@ -22,7 +22,11 @@ use sealgate_schema::{
     Payload, Text,
     record::{Fields, Kind},
 };
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 /// Why a connection leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -115,8 +119,11 @@ pub fn asked<B>(request: &Request<B>) -> Option<Target> {
     if host.is_empty() || authority.as_str().contains('@') {
         return None;
     }
-    let column = if port == 443 { host.clone() } else { format!("{host}:{port}") };
-    let plain = host.trim_matches(['[', ']']).to_owned();
+    let plain = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|address| address.parse::<Ipv6Addr>().is_ok())?.to_owned(),
+        None => host.clone(),
+    };
+    let column = if port == 443 { host } else { format!("{host}:{port}") };
     let class = if plain.parse().is_ok_and(is_metadata_address) { HostClass::CloudLike } else { classify(&plain) };
     Some(Target { authority: Authority::try_from(column.as_str()).ok()?, host: plain.into(), column: column.into(), class })
 }
@@ -168,4 +175,21 @@ async fn refuse(
         response.headers_mut().insert(header::PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sealgate\""));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_hold_an_address_and_nothing_else() {
+        let asked = |uri: &str| asked(&Request::connect(uri).body(()).unwrap()).map(|target| (target.host, target.column));
+        let pair = |host: &'static str, column: &'static str| Some((Text::Static(host), Text::Static(column)));
+        assert_eq!(asked("[FD00:ec2::254]:443"), pair("fd00:ec2::254", "[fd00:ec2::254]"));
+        assert_eq!(asked("[::1]:8443"), pair("::1", "[::1]:8443"));
+        assert_eq!(asked("STS.amazonaws.com.:443"), pair("sts.amazonaws.com", "sts.amazonaws.com"));
+        for nowhere in ["[]:8443", "[sts.amazonaws.com]:443", "[example.com.]:443", "[127.0.0.1]:443", "...:443", "host:0"] {
+            assert_eq!(asked(nowhere), None, "{nowhere}");
+        }
+    }
 }
