@@ -121,7 +121,7 @@ pub fn asked<B>(request: &Request<B>) -> Option<Target> {
     }
     let plain = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').filter(|address| address.parse::<Ipv6Addr>().is_ok())?.to_owned(),
-        None => host.clone(),
+        None => Some(host.clone()).filter(|name| !name.contains(['[', ']']))?,
     };
     let column = if port == 443 { host } else { format!("{host}:{port}") };
     let class = if plain.parse().is_ok_and(is_metadata_address) { HostClass::CloudLike } else { classify(&plain) };
@@ -188,7 +188,9 @@ mod tests {
         assert_eq!(asked("[FD00:ec2::254]:443"), pair("fd00:ec2::254", "[fd00:ec2::254]"));
         assert_eq!(asked("[::1]:8443"), pair("::1", "[::1]:8443"));
         assert_eq!(asked("STS.amazonaws.com.:443"), pair("sts.amazonaws.com", "sts.amazonaws.com"));
-        for nowhere in ["[]:8443", "[sts.amazonaws.com]:443", "[example.com.]:443", "[127.0.0.1]:443", "...:443", "host:0"] {
+        for nowhere in
+            ["[]:8443", "[sts.amazonaws.com]:443", "[example.com.]:443", "[127.0.0.1]:443", "x[]:443", "...:443", "host:0"]
+        {
             assert_eq!(asked(nowhere), None, "{nowhere}");
         }
     }
