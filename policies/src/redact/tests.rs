@@ -74,6 +74,11 @@ fn xml_is_masked_by_element_attribute_and_text() {
         "<m><OptionName>DB_PASSWORD</OptionName><Value>REDACTED</Value></m>",
     );
     masks("<!DOCTYPE a [<!ENTITY e 'x'>]><Password>&e;</Password>", "omit");
+    masks("<a password=hunter2/>", "omit");
+    masks("<a password=hunter2 b='c'/>", "omit");
+    masks("<a><!-- password: hunter2 --></a>", "omit");
+    masks("<?a password=hunter2?><a></a password=hunter2>", "omit");
+    masks_cut("<X&Password=hunter2", "omit");
 }
 
 #[test]
