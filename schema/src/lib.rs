@@ -32,8 +32,10 @@
 pub mod canonical;
 pub mod chain;
 pub mod columns;
+pub mod footer;
 pub mod hash;
 pub mod id;
+mod levels;
 pub mod merkle;
 pub mod note;
 pub mod parquet;
@@ -42,7 +44,9 @@ pub mod record;
 #[cfg(test)]
 mod samples;
 pub mod seal;
+mod structure;
 pub mod text;
+pub mod thrift;
 #[cfg(test)]
 mod vectors;
 pub mod verify;

@@ -1,29 +1,34 @@
 //! Parquet files of this format: how they are written, and which structure a reader takes (`schema/FORMAT.md` §6).
 //!
-//! Footer statistics decide what a query engine shows, so [`read`] re-derives every one of them from the cells, and
-//! refuses any byte of the file that no column chunk accounts for.
+//! Footer statistics decide what a query engine shows, so [`read`] re-derives every one of them from the cells. Bytes come
+//! first ([`crate::structure`]); a file that fails there is decoded all the same, within limits, to name what was changed.
 
 use crate::{
     Hash, LedgerId, Payload, Record,
     columns::{self, PayloadRow, RecordRow},
+    footer::{self, Chunk, Footer, ROW_GROUP_BYTES_MAX, RowGroup},
     seal::Table,
+    structure,
 };
-use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
+use arrow::{
+    array::{Array, ArrayRef, RecordBatch},
+    datatypes::SchemaRef,
+    error::ArrowError,
+};
 use bytes::Bytes;
 use parquet::{
     arrow::{
-        ArrowWriter,
+        ArrowWriter, ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
         arrow_writer::ArrowWriterOptions,
     },
-    basic::{ColumnOrder, Compression, Encoding, ZstdLevel},
+    basic::{Compression, Encoding, Type, ZstdLevel},
     column::page::{Page, PageReader},
     errors::ParquetError,
     file::{
-        metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, RowGroupMetaData},
+        metadata::{ColumnChunkMetaData, KeyValue, RowGroupMetaData},
         properties::{EnabledStatistics, WriterProperties, WriterVersion},
         serialized_reader::SerializedPageReader,
-        statistics::Statistics,
     },
     schema::types::ColumnPath,
 };
@@ -51,6 +56,8 @@ const UNIQUE: [&[&str]; 10] = [
     &["erased", "list", "element", "commitment"],
     &["duration_us"],
 ];
+/// Rows decoded at once: what a column holds is added up after each.
+const DECODED_ROWS: usize = 1024;
 const RISING: [&str; 3] = ["seq", "time", "call"];
 
 /// Writes the records of one part.
@@ -63,6 +70,11 @@ pub fn write_records(ledger: &LedgerId, first_seq: u64, rows: &[(Record, Hash)])
 pub fn write_payloads(ledger: &LedgerId, first_seq: u64, rows: &[(u64, Payload)]) -> Result<Vec<u8>, ParquetError> {
     let batches = rows.chunks(ROW_GROUP_ROWS).map(|rows| columns::payload_batch(ledger, rows));
     write(columns::payload_schema(), properties(Table::Payloads, ledger, first_seq)?, batches)
+}
+
+/// A part without rows: its footer has all that is the same in every file of the part.
+pub(crate) fn empty(table: Table, ledger: &LedgerId, first_seq: u64) -> Result<Vec<u8>, ParquetError> {
+    write(schema_of(table), properties(table, ledger, first_seq)?, std::iter::empty())
 }
 
 fn write(
@@ -141,15 +153,18 @@ pub fn read(table: Table, ledger: &LedgerId, first_seq: u64, bytes: &Bytes) -> C
         Table::Records => Rows::Records(Vec::new()),
         Table::Payloads => Rows::Payloads(Vec::new()),
     };
-    let mut faults = Vec::new();
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    match guarded(|| ArrowReaderMetadata::load(bytes, options).map_err(|error| error.to_string())) {
-        Err(error) => faults.push(format!("the footer can't be read: {error}")),
-        Ok(metadata) => {
-            // A file that another program wrote again is still decoded: the report then names the record that was changed.
-            faults.extend(check_footer(table, ledger, first_seq, metadata.metadata(), bytes).err());
-            read_row_groups(table, first_seq, &metadata, bytes, &mut rows, &mut faults);
-        }
+    let footer = structure::check(table, ledger, first_seq, bytes);
+    let mut faults: Vec<String> = footer.as_ref().err().cloned().into_iter().collect();
+    // A file that another program wrote again is still decoded, where it is small enough: the report then names the record
+    // that was changed.
+    let load = || {
+        structure::footer_is_bounded(bytes)?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        ArrowReaderMetadata::load(bytes, options).map_err(|error| error.to_string())
+    };
+    match guarded(load) {
+        Err(error) => faults.push(format!("the footer can't be decoded: {error}")),
+        Ok(metadata) => read_row_groups(table, first_seq, &metadata, bytes, footer.ok().as_ref(), &mut rows, &mut faults),
     }
     Contents { rows, faults }
 }
@@ -159,17 +174,19 @@ fn read_row_groups(
     first_seq: u64,
     metadata: &ArrowReaderMetadata,
     bytes: &Bytes,
+    footer: Option<&Footer<'_>>,
     rows: &mut Rows,
     faults: &mut Vec<String>,
 ) {
-    let sound = faults.is_empty();
     let mut first_row = first_seq;
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
-        match guarded(|| read_row_group(table, metadata, index, bytes)) {
+        let bounded = structure::row_group_is_bounded(group, bytes);
+        match bounded.and_then(|()| guarded(|| read_row_group(table, metadata, index, bytes))) {
             Ok(batch) => {
                 faults.extend(take_rows(rows, &batch, first_row));
-                if sound {
-                    faults.extend(check_statistics(table, &batch, group));
+                if let Some(found) = footer.and_then(|footer| footer.groups.get(index)) {
+                    faults.extend(check_statistics(table, &batch, found));
+                    faults.extend(check_dictionaries(group, bytes));
                 }
             }
             Err(error) => faults.extend(locate(table, first_row, group, bytes, &error)),
@@ -178,26 +195,44 @@ fn read_row_groups(
     }
 }
 
+/// The rows of a group in this table's schema: for a sound file all of it, otherwise the columns of the same name.
 fn read_row_group(table: Table, metadata: &ArrowReaderMetadata, index: usize, bytes: &Bytes) -> Result<RecordBatch, String> {
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone())
-        .with_row_groups(vec![index])
-        .with_batch_size(ROW_GROUP_ROWS)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-    let columns = batches.iter().map(|batch| conform(table, batch)).collect::<Result<Vec<_>, _>>()?;
-    arrow::compute::concat_batches(&schema_of(table), &columns).map_err(|error| error.to_string())
-}
-
-/// The batch in this table's schema: for a sound file itself, otherwise its columns by name.
-fn conform(table: Table, batch: &RecordBatch) -> Result<RecordBatch, String> {
     let schema = schema_of(table);
+    let mut left = ROW_GROUP_BYTES_MAX;
     let column = |field: &arrow::datatypes::FieldRef| {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| format!("column `{}` is missing", field.name()))?;
-        arrow::compute::cast(column, field.data_type()).map_err(|error| error.to_string())
+        let (root, _) =
+            metadata.schema().fields().find(field.name()).ok_or_else(|| format!("column `{}` is missing", field.name()))?;
+        let column = read_column(metadata, index, root, bytes, &mut left)?;
+        arrow::compute::cast(&column, field.data_type()).map_err(|error| error.to_string())
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns).map_err(|error| error.to_string())
+}
+
+/// Decodes one column, a few rows at a time: a dictionary or a shared prefix can make much of little.
+fn read_column(
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    root: usize,
+    bytes: &Bytes,
+    left: &mut u64,
+) -> Result<ArrayRef, String> {
+    let mask = ProjectionMask::roots(metadata.metadata().file_metadata().schema_descr(), [root]);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone())
+        .with_row_groups(vec![group])
+        .with_projection(mask)
+        .with_batch_size(DECODED_ROWS)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let mut arrays = Vec::new();
+    for batch in reader {
+        let array = batch.map_err(|error| error.to_string())?.columns().first().cloned().ok_or("a column is missing")?;
+        let held = left.checked_sub(array.get_array_memory_size() as u64);
+        *left = held.ok_or("its cells hold more than ROW_GROUP_BYTES_MAX")?;
+        arrays.push(array);
+    }
+    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+    arrow::compute::concat(&arrays).map_err(|error| error.to_string())
 }
 
 /// Takes the rows of a batch that this format has, and names the others.
@@ -220,117 +255,75 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("the decoder gave up".to_owned()))
 }
 
-fn schema_of(table: Table) -> SchemaRef {
+/// Columns of a table.
+pub(crate) fn schema_of(table: Table) -> SchemaRef {
     match table {
         Table::Records => columns::record_schema(),
         Table::Payloads => columns::payload_schema(),
     }
 }
 
-/// Schema, `created_by`, metadata, and that the column chunks fill the file without gap or overlap.
-fn check_footer(table: Table, ledger: &LedgerId, first_seq: u64, metadata: &ParquetMetaData, bytes: &Bytes) -> Result<(), String> {
-    let file = metadata.file_metadata();
-    let expected = parquet::arrow::ArrowSchemaConverter::new().convert(&schema_of(table)).map_err(|error| error.to_string())?;
-    if file.schema_descr().root_schema() != expected.root_schema() {
-        return Err("the schema is not this table's".to_owned());
-    }
-    if file.created_by() != Some(CREATED_BY) {
-        return Err(format!("created_by is {:?}", file.created_by().unwrap_or_default()));
-    }
-    if file.key_value_metadata() != Some(&key_values(table, ledger, first_seq)) {
-        return Err("the key-value metadata is not what this part must have".to_owned());
-    }
-    // Without them a reader compares bounds by rules of its own.
-    let ordered = |orders: &Vec<ColumnOrder>| orders.iter().all(|order| matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_)));
-    if !file.column_orders().is_some_and(ordered) {
-        return Err("the column orders are not those of the types".to_owned());
-    }
-    let rows = metadata.row_groups().iter().map(|group| i128::from(group.num_rows())).sum::<i128>();
-    if i128::from(file.num_rows()) != rows {
-        return Err("the number of rows is not that of its row groups".to_owned());
-    }
-    check_byte_ranges(metadata, bytes)
+/// Compares what the footer says of a row group's cells with what a writer says of them, once decoded.
+fn check_statistics(table: Table, batch: &RecordBatch, found: &RowGroup<'_>) -> Vec<String> {
+    let names: Vec<String> = match structure::leaves(table) {
+        Ok(leaves) => leaves.iter().map(footer::Leaf::name).collect(),
+        Err(error) => return vec![error],
+    };
+    let derived = LedgerId::new("x", "x").map_err(|error| error.to_string()).and_then(|ledger| {
+        let file = write(schema_of(table), properties(table, &ledger, 0).map_err(text)?, [Ok(batch.clone())].into_iter());
+        Ok((ledger, file.map_err(text)?))
+    });
+    let derived = derived.and_then(|(ledger, file)| {
+        let footer = structure::check(table, &ledger, 0, &file)?;
+        let [expected] = footer.groups.as_slice() else { return Err("a row group is empty".to_owned()) };
+        if expected.rows != found.rows {
+            return Err("a row group does not have the number of rows that it says".to_owned());
+        }
+        let differs = |(found, expected): &(&Chunk<'_>, &Chunk<'_>)| {
+            (found.values, &found.statistics, &found.sizes) != (expected.values, &expected.statistics, &expected.sizes)
+        };
+        let pairs = found.chunks.iter().zip(&expected.chunks).zip(&names);
+        let differing = pairs.filter(|(pair, _)| differs(pair));
+        Ok(differing.map(|(_, name)| format!("column `{name}`: the footer's statistics are not those of its cells")).collect())
+    });
+    derived.unwrap_or_else(|error| vec![error])
 }
 
-fn check_byte_ranges(metadata: &ParquetMetaData, bytes: &Bytes) -> Result<(), String> {
-    const MAGIC: &[u8] = b"PAR1";
-    let mut next = MAGIC.len() as u64;
-    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        if column.bloom_filter_offset().is_some()
-            || column.column_index_offset().is_some()
-            || column.offset_index_offset().is_some()
-        {
-            return Err(format!("column `{}` has a bloom filter or a page index", column.column_path().string()));
-        }
-        if !matches!(column.compression(), Compression::ZSTD(_)) {
-            return Err(format!("column `{}` is not compressed with zstd", column.column_path().string()));
-        }
-        if column.file_path().is_some() {
-            return Err(format!("column `{}` says that it is in another file", column.column_path().string()));
-        }
-        let (start, length) = guarded(|| Ok(column.byte_range()))?;
-        if start != next {
-            return Err(format!("bytes {next}..{start} belong to no column"));
-        }
-        next = start.saturating_add(length);
-    }
-    let end = bytes.len().checked_sub(8).and_then(|at| Some((at, bytes.get(at..at + 4)?)));
-    let footer = end.and_then(|(at, length)| Some(at as u64 - u64::from(u32::from_le_bytes(length.try_into().ok()?))));
-    if footer != Some(next) || !bytes.starts_with(MAGIC) {
-        return Err(format!("the last column ends at byte {next}, the footer starts elsewhere"));
-    }
-    Ok(())
+fn text(error: ParquetError) -> String {
+    error.to_string()
 }
 
-/// Compares the statistics of a row group with those of its decoded rows, written again.
-fn check_statistics(table: Table, batch: &RecordBatch, group: &RowGroupMetaData) -> Vec<String> {
-    let derived = LedgerId::new("x", "x")
-        .map_err(|error| error.to_string())
-        .and_then(|ledger| properties(table, &ledger, 0).map_err(|error| error.to_string()))
-        .and_then(|properties| derive(table, properties, batch).map_err(|error| error.to_string()));
-    let derived = match derived {
-        Ok(derived) => derived,
-        Err(error) => return vec![format!("statistics can't be derived: {error}")],
+/// That each dictionary has as many values as its page's header says: decoders stop there and ignore what follows.
+fn check_dictionaries(group: &RowGroupMetaData, bytes: &Bytes) -> Vec<String> {
+    let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+    let fits = |column: &ColumnChunkMetaData| {
+        let mut pages = SerializedPageReader::new(Arc::new(bytes.clone()), column, rows, None).map_err(text)?;
+        let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page().map_err(text)? else { return Ok(false) };
+        Ok(plain_values(column.column_type(), &buf) == Some(num_values.into()))
     };
-    let Some(expected) = derived.row_groups().first() else { return vec!["a row group is empty".to_owned()] };
-    if i64::try_from(batch.num_rows()) != Ok(group.num_rows()) {
-        return vec!["a row group does not have the number of rows that it says".to_owned()];
-    }
-    let differs = |(found, expected): &(&ColumnChunkMetaData, &ColumnChunkMetaData)| {
-        found.statistics().map(Bounds::of) != expected.statistics().map(Bounds::of)
-            || found.num_values() != expected.num_values()
-            // A reader may take the old pair of fields where there is no other.
-            || found.statistics().is_some_and(|found| found.is_min_max_deprecated() && found.min_bytes_opt().is_some())
-    };
-    let columns = group.columns().iter().zip(expected.columns()).filter(differs);
-    columns
-        .map(|(found, _)| format!("column `{}`: the footer's statistics are not those of its cells", found.column_path().string()))
+    let with_dictionary = group.columns().iter().filter(|column| column.dictionary_page_offset().is_some());
+    let wrong = with_dictionary.filter(|column| guarded(|| fits(column)) != Ok(true));
+    wrong
+        .map(|column| format!("column `{}`: its dictionary does not hold as many values as it says", column.column_path().string()))
         .collect()
 }
 
-/// What statistics say. The crate's own comparison also asks how they were written, which reading does not bring back.
-#[derive(PartialEq)]
-struct Bounds<'a> {
-    counts: (Option<u64>, Option<u64>, Option<u64>),
-    min: Option<(&'a [u8], bool)>,
-    max: Option<(&'a [u8], bool)>,
-}
-
-impl<'a> Bounds<'a> {
-    fn of(statistics: &'a Statistics) -> Self {
-        Self {
-            counts: (statistics.null_count_opt(), statistics.distinct_count_opt(), statistics.nan_count_opt()),
-            min: statistics.min_bytes_opt().map(|min| (min, statistics.min_is_exact())),
-            max: statistics.max_bytes_opt().map(|max| (max, statistics.max_is_exact())),
+/// How many plain values fill `bytes`. Dictionaries are of texts and of 64-bit and 32-bit numbers only.
+fn plain_values(physical: Type, mut bytes: &[u8]) -> Option<u64> {
+    let width = match physical {
+        Type::INT32 => 4,
+        Type::INT64 => 8,
+        Type::BYTE_ARRAY => {
+            let mut values = 0;
+            while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+                bytes = rest.get(usize::try_from(u32::from_le_bytes(*length)).ok()?..)?;
+                values += 1;
+            }
+            return bytes.is_empty().then_some(values);
         }
-    }
-}
-
-fn derive(table: Table, properties: WriterProperties, batch: &RecordBatch) -> Result<ParquetMetaData, ParquetError> {
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema_of(table), options)?;
-    writer.write(batch)?;
-    writer.finish()
+        _ => return None,
+    };
+    (bytes.len() % width == 0).then_some((bytes.len() / width) as u64)
 }
 
 /// Names the columns and rows of a row group whose pages can't be decoded.
@@ -343,12 +336,11 @@ fn locate(table: Table, first_row: u64, group: &RowGroupMetaData, bytes: &Bytes,
     };
     let mut faults = Vec::new();
     for column in group.columns() {
-        let pages = guarded(|| {
-            SerializedPageReader::new(Arc::new(bytes.clone()), column, group_rows, None).map_err(|error| error.to_string())
-        });
-        let rows_before = match pages {
-            Ok(pages) => readable_rows(pages),
-            Err(_) => Some(0),
+        let pages = || SerializedPageReader::new(Arc::new(bytes.clone()), column, group_rows, None).map_err(text);
+        let rows_before = match structure::pages_of(column, bytes).and_then(structure::pages_are_bounded) {
+            Err(rows) => Some(rows),
+            Ok(held) if held > ROW_GROUP_BYTES_MAX => None,
+            Ok(_) => guarded(pages).map_or(Some(0), readable_rows),
         };
         if let Some(from) = rows_before {
             let to = (from + PAGE_ROWS as u64).min(group_rows as u64).saturating_sub(1);
