@@ -56,8 +56,6 @@ const UNIQUE: [&[&str]; 10] = [
     &["erased", "list", "element", "commitment"],
     &["duration_us"],
 ];
-/// Rows decoded at once: what a column holds is added up after each.
-const DECODED_ROWS: usize = 1024;
 const RISING: [&str; 3] = ["seq", "time", "call"];
 
 /// Writes the records of one part.
@@ -221,7 +219,7 @@ fn read_column(
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone())
         .with_row_groups(vec![group])
         .with_projection(mask)
-        .with_batch_size(DECODED_ROWS)
+        .with_batch_size(PAGE_ROWS)
         .build()
         .map_err(|error| error.to_string())?;
     let mut arrays = Vec::new();
@@ -323,7 +321,7 @@ fn plain_values(physical: Type, mut bytes: &[u8]) -> Option<u64> {
         }
         _ => return None,
     };
-    (bytes.len() % width == 0).then_some((bytes.len() / width) as u64)
+    bytes.len().is_multiple_of(width).then_some((bytes.len() / width) as u64)
 }
 
 /// Names the columns and rows of a row group whose pages can't be decoded.
@@ -415,6 +413,26 @@ mod tests {
         let contents = read(Table::Records, &samples::ledger(), 0, &writer.into_inner().unwrap().into());
         assert_eq!(contents.faults.len(), 1, "{:?}", contents.faults);
         assert!(matches!(contents.rows, Rows::Records(read) if read.len() == rows.len()));
+    }
+
+    #[test]
+    fn a_row_group_of_too_many_rows_is_not_decoded() {
+        let rows = crate::footer::FOREIGN_ROWS_MAX as usize + 1;
+        let column: ArrayRef = Arc::new(arrow::array::UInt64Array::new_null(rows));
+        let batch = RecordBatch::try_from_iter([("call", column)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(None).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        let faults = faults(&writer.into_inner().unwrap().into());
+        assert!(faults.iter().any(|fault| fault.contains("FOREIGN_ROWS_MAX")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_column_is_decoded_no_further_than_its_limit() {
+        let metadata = ArrowReaderMetadata::load(&file(), ArrowReaderOptions::new()).unwrap();
+        let column = |mut left| read_column(&metadata, 0, 0, &file(), &mut left).map(|array| array.len());
+        assert_eq!(column(ROW_GROUP_BYTES_MAX), Ok(3));
+        assert_eq!(column(10), Err("its cells hold more than ROW_GROUP_BYTES_MAX".to_owned()));
     }
 
     #[test]
