@@ -9,8 +9,8 @@ KEY is a vkey (`NAME+HASH+KEY`) or the path of a file that holds one. Exit: 0 L0
 
 What it relies on: pyarrow decodes the cells, cbor2 encodes, hashlib and cryptography do what they are named for. Footers,
 page headers and statistics are read here, byte by byte, and not asked of pyarrow.
-What it does not claim: L3 to L5 (FORMAT.md §8); that an open ledger holds its latest records; that encodings, page sizes,
-`size_statistics` or `encoding_stats` are those that the writer would choose; anything about time beyond what is recorded.
+What it does not claim: L3 to L5 (FORMAT.md §8); that an open ledger holds its latest records; that encodings and page sizes
+are those that the writer would choose; anything about time beyond what is recorded.
 """
 
 import argparse
@@ -45,6 +45,7 @@ SIGNATURES_MAX = 64
 FILE_BYTES_MAX = 2 << 30
 FOOTER_BYTES_MAX = 64 << 20
 ROW_GROUP_ROWS_MAX = 8192
+FOREIGN_ROWS_MAX = 1 << 20
 ROW_GROUP_BYTES_MAX = 256 << 20
 CHUNK_VALUES_MAX = 1 << 24
 FINDINGS_MAX = 64
@@ -416,14 +417,14 @@ class Thrift:
         return bytes(self.data[self.at - length : self.at])
 
     def value(self, spec):
-        if spec in BITS if isinstance(spec, str) else False:
-            return self.signed(BITS[spec])
+        if isinstance(spec, dict):
+            return self.struct(spec)
         if spec == BYTES:
             return self.take(self.unsigned())
         if spec == "i8":
             return self.byte()
-        if isinstance(spec, dict):
-            return self.struct(spec)
+        if not isinstance(spec, list):
+            return self.signed(BITS[spec])
         head = self.byte()
         count = head >> 4 if head >> 4 < 15 else self.unsigned()
         if head & 15 != wire(spec[0]) or (head >> 4 == 15 and count < 15):
@@ -761,14 +762,20 @@ class File:
 
     def group(self, data, parquet, index, first, footer):
         """The cells of one row group by column, or None and a fault that says where it is damaged."""
-        cells, broken = {}, []
+        cells, broken, held = {}, [], 0
+        rows = parquet.metadata.row_group(index).num_rows
+        if rows > FOREIGN_ROWS_MAX or parquet.metadata.row_group(index).total_byte_size > ROW_GROUP_BYTES_MAX:
+            self.faults.append((None, "a row group is not decoded: it is above FOREIGN_ROWS_MAX or ROW_GROUP_BYTES_MAX"))
+            return None
         for column in TABLES[self.table]:
             try:
                 array = parquet.read_row_group(index, columns=[column.name], use_threads=False).column(column.name)
+                held += array.nbytes
+                if held > ROW_GROUP_BYTES_MAX:
+                    raise Bad("the row group's cells hold more than ROW_GROUP_BYTES_MAX")
                 cells[column.name] = python_cells(column, array)
             except Exception as error:
                 broken.append((column, str(error).splitlines()[0] if str(error) else type(error).__name__))
-        rows = parquet.metadata.row_group(index).num_rows
         for column, error in broken:
             start, end = (0, rows)
             if footer:

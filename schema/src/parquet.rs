@@ -11,7 +11,7 @@ use crate::{
     structure,
 };
 use arrow::{
-    array::{Array, ArrayRef, RecordBatch},
+    array::{ArrayRef, RecordBatch, RecordBatchReader},
     datatypes::SchemaRef,
     error::ArrowError,
 };
@@ -178,8 +178,7 @@ fn read_row_groups(
 ) {
     let mut first_row = first_seq;
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
-        let bounded = structure::row_group_is_bounded(group, bytes);
-        match bounded.and_then(|()| guarded(|| read_row_group(table, metadata, index, bytes))) {
+        match guarded(|| read_row_group(table, metadata, index, bytes)) {
             Ok(batch) => {
                 faults.extend(take_rows(rows, &batch, first_row));
                 if let Some(found) = footer.and_then(|footer| footer.groups.get(index)) {
@@ -193,44 +192,50 @@ fn read_row_groups(
     }
 }
 
-/// The rows of a group in this table's schema: for a sound file all of it, otherwise the columns of the same name.
+/// The rows of a group in this table's schema: for a sound file all of it, otherwise the columns of the same name. What can't
+/// become large is decoded at once, the rest column by column.
 fn read_row_group(table: Table, metadata: &ArrowReaderMetadata, index: usize, bytes: &Bytes) -> Result<RecordBatch, String> {
+    let small = structure::cells_bytes_max(metadata.metadata().row_group(index), bytes)? <= ROW_GROUP_BYTES_MAX;
+    let fields = metadata.schema().fields();
+    let together = if small { fields.len() } else { 1 };
+    let (mut left, mut found) = (ROW_GROUP_BYTES_MAX, Vec::new());
+    for first in (0..fields.len()).step_by(together.max(1)) {
+        found.extend(read_columns(metadata, index, first..first + together, bytes, &mut left)?);
+    }
     let schema = schema_of(table);
-    let mut left = ROW_GROUP_BYTES_MAX;
     let column = |field: &arrow::datatypes::FieldRef| {
-        let (root, _) =
-            metadata.schema().fields().find(field.name()).ok_or_else(|| format!("column `{}` is missing", field.name()))?;
-        let column = read_column(metadata, index, root, bytes, &mut left)?;
-        arrow::compute::cast(&column, field.data_type()).map_err(|error| error.to_string())
+        let place = fields.find(field.name()).and_then(|(place, _)| found.get(place));
+        let column = place.ok_or_else(|| format!("column `{}` is missing", field.name()))?;
+        arrow::compute::cast(column, field.data_type()).map_err(|error| error.to_string())
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns).map_err(|error| error.to_string())
 }
 
-/// Decodes one column, a few rows at a time: a dictionary or a shared prefix can make much of little.
-fn read_column(
+/// Decodes columns, a few rows at a time: a dictionary or a shared prefix can make much of little.
+fn read_columns(
     metadata: &ArrowReaderMetadata,
     group: usize,
-    root: usize,
+    roots: std::ops::Range<usize>,
     bytes: &Bytes,
     left: &mut u64,
-) -> Result<ArrayRef, String> {
-    let mask = ProjectionMask::roots(metadata.metadata().file_metadata().schema_descr(), [root]);
+) -> Result<Vec<ArrayRef>, String> {
+    let mask = ProjectionMask::roots(metadata.metadata().file_metadata().schema_descr(), roots);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone())
         .with_row_groups(vec![group])
         .with_projection(mask)
         .with_batch_size(PAGE_ROWS)
         .build()
         .map_err(|error| error.to_string())?;
-    let mut arrays = Vec::new();
+    let (schema, mut batches) = (reader.schema(), Vec::new());
     for batch in reader {
-        let array = batch.map_err(|error| error.to_string())?.columns().first().cloned().ok_or("a column is missing")?;
-        let held = left.checked_sub(array.get_array_memory_size() as u64);
+        let batch = batch.map_err(|error| error.to_string())?;
+        let held = left.checked_sub(batch.get_array_memory_size() as u64);
         *left = held.ok_or("its cells hold more than ROW_GROUP_BYTES_MAX")?;
-        arrays.push(array);
+        batches.push(batch);
     }
-    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-    arrow::compute::concat(&arrays).map_err(|error| error.to_string())
+    let batch = arrow::compute::concat_batches(&schema, &batches).map_err(|error| error.to_string())?;
+    Ok(batch.columns().to_vec())
 }
 
 /// Takes the rows of a batch that this format has, and names the others.
@@ -337,7 +342,7 @@ fn locate(table: Table, first_row: u64, group: &RowGroupMetaData, bytes: &Bytes,
         let pages = || SerializedPageReader::new(Arc::new(bytes.clone()), column, group_rows, None).map_err(text);
         let rows_before = match structure::pages_of(column, bytes).and_then(structure::pages_are_bounded) {
             Err(rows) => Some(rows),
-            Ok(held) if held > ROW_GROUP_BYTES_MAX => None,
+            Ok(held) if held.bytes > ROW_GROUP_BYTES_MAX => None,
             Ok(_) => guarded(pages).map_or(Some(0), readable_rows),
         };
         if let Some(from) = rows_before {
@@ -430,7 +435,7 @@ mod tests {
     #[test]
     fn a_column_is_decoded_no_further_than_its_limit() {
         let metadata = ArrowReaderMetadata::load(&file(), ArrowReaderOptions::new()).unwrap();
-        let column = |mut left| read_column(&metadata, 0, 0, &file(), &mut left).map(|array| array.len());
+        let column = |mut left| read_columns(&metadata, 0, 0..1, &file(), &mut left).map(|columns| columns[0].len());
         assert_eq!(column(ROW_GROUP_BYTES_MAX), Ok(3));
         assert_eq!(column(10), Err("its cells hold more than ROW_GROUP_BYTES_MAX".to_owned()));
     }
