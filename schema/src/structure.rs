@@ -254,7 +254,7 @@ pub(crate) fn pages_are_bounded(mut bytes: &[u8]) -> Result<Held, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Hash, parquet::read, samples};
+    use crate::{Hash, Record, parquet::read, samples};
     use bytes::Bytes;
 
     /// A records file and a payloads file, each with every kind of value, nulls, and columns without any.
@@ -317,6 +317,49 @@ mod tests {
         // The sign of the second group's offset.
         flipped[footer.groups[1].offset as usize + 1] ^= 1;
         assert!(check(Table::Records, &samples::ledger(), 0, &flipped).is_err());
+    }
+
+    /// Values short and long, rare and often, in every kind of column: dictionaries that fill up, pages of one row, long lists.
+    fn of_every_length(rows: u64, mut seed: u64) -> [(Table, Vec<u8>); 2] {
+        let mut next = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let (mut records, mut payloads) = (Vec::new(), samples::payloads());
+        payloads.clear();
+        for seq in 0..rows {
+            let mut fields = crate::record::Fields::new(crate::record::Kind::Intent);
+            let mut text = |odds: u64, longest: u64| {
+                let length = next(longest) * next(2) + next(40);
+                (next(odds) == 0).then(|| format!("{}é{}", next(1 << 30), "x".repeat(length as usize)).into())
+            };
+            (fields.path, fields.detail, fields.error_code) = (text(2, 4_000), text(50, 200_000), text(10, 3));
+            (fields.upstream_request_id, fields.principal) = (text(3, 100), text(1, 2));
+            fields.resources = (0..next(5) * next(300)).map(|_| format!("arn:{}", next(1 << 20)).into()).collect();
+            fields.status = (next(2) == 0).then(|| next(600) as u16);
+            fields.duration_us = (next(2) == 0).then(|| next(1 << 40) << 23);
+            records.push((Record { seq, time: next(1 << 31) as i64 - (1 << 30), fields }, Hash::of(&[&seq.to_be_bytes()])));
+            let mut payload = samples::payloads().swap_remove(next(2) as usize).1;
+            payload.body = (next(3) > 0).then(|| vec![next(256) as u8; next(100_000) as usize].into());
+            payload.headers = (next(4) > 0).then(|| (0..next(30)).map(|n| (format!("h-{n}").into(), "v".into())).collect());
+            payload.parameters = (next(2) == 0).then(|| format!("{{\"a\":\"{}\"}}", "y".repeat(next(5_000) as usize)).into());
+            if next(3) == 0 {
+                payloads.push((seq, payload));
+            }
+        }
+        [
+            (Table::Records, parquet::write_records(&samples::ledger(), 0, &records).unwrap()),
+            (Table::Payloads, parquet::write_payloads(&samples::ledger(), 0, &payloads).unwrap()),
+        ]
+    }
+
+    #[test]
+    fn files_of_values_of_every_length_are_taken() {
+        for (rows, seed) in [(1, 1), (2, 2), (127, 3), (129, 4), (700, 5)] {
+            for (table, file) in of_every_length(rows, seed) {
+                assert_eq!(read(table, &samples::ledger(), 0, &file.into()).faults, Vec::<String>::new(), "{rows} rows");
+            }
+        }
     }
 
     #[test]
