@@ -1,7 +1,7 @@
 //! Footers and page headers as their bytes say them (`schema/FORMAT.md` §6): shapes, the one spelling, and the limits.
 //!
 //! What has only one right value is compared here, byte by byte; what depends on the pages or on the cells is returned,
-//! for [`crate::structure`] and [`mod@crate::parquet`] to derive and compare.
+//! for `structure.rs` and [`mod@crate::parquet`] to derive and compare.
 
 use crate::thrift::{Fields, Kind, Reader};
 

@@ -44,6 +44,7 @@ pub mod record;
 #[cfg(test)]
 mod samples;
 pub mod seal;
+mod statistics;
 mod structure;
 pub mod text;
 pub mod thrift;

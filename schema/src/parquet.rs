@@ -1,14 +1,14 @@
 //! Parquet files of this format: how they are written, and which structure a reader takes (`schema/FORMAT.md` §6).
 //!
 //! Footer statistics decide what a query engine shows, so [`read`] re-derives every one of them from the cells. Bytes come
-//! first ([`crate::structure`]); a file that fails there is decoded all the same, within limits, to name what was changed.
+//! first (`structure.rs`); a file that fails there is decoded all the same, within limits, to name what was changed.
 
 use crate::{
     Hash, LedgerId, Payload, Record,
     columns::{self, PayloadRow, RecordRow},
-    footer::{self, Chunk, Footer, ROW_GROUP_BYTES_MAX, RowGroup},
+    footer::{Footer, ROW_GROUP_BYTES_MAX},
     seal::Table,
-    structure,
+    statistics, structure,
 };
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchReader},
@@ -22,11 +22,11 @@ use parquet::{
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
         arrow_writer::ArrowWriterOptions,
     },
-    basic::{Compression, Encoding, Type, ZstdLevel},
+    basic::{Compression, Encoding, ZstdLevel},
     column::page::{Page, PageReader},
     errors::ParquetError,
     file::{
-        metadata::{ColumnChunkMetaData, KeyValue, RowGroupMetaData},
+        metadata::{KeyValue, RowGroupMetaData},
         properties::{EnabledStatistics, WriterProperties, WriterVersion},
         serialized_reader::SerializedPageReader,
     },
@@ -182,8 +182,8 @@ fn read_row_groups(
             Ok(batch) => {
                 faults.extend(take_rows(rows, &batch, first_row));
                 if let Some(found) = footer.and_then(|footer| footer.groups.get(index)) {
-                    faults.extend(check_statistics(table, &batch, found));
-                    faults.extend(check_dictionaries(group, bytes));
+                    faults.extend(statistics::check(table, &batch, found));
+                    faults.extend(statistics::check_dictionaries(group, bytes));
                 }
             }
             Err(error) => faults.extend(locate(table, first_row, group, bytes, &error)),
@@ -254,7 +254,7 @@ fn take_rows(rows: &mut Rows, batch: &RecordBatch, first_row: u64) -> Vec<String
 
 /// Runs a decoder over hostile bytes. The parquet crate returns errors for nearly all of them; a panic in it is an
 /// undecodable file too, not the end of the verifier.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("the decoder gave up".to_owned()))
 }
 
@@ -266,67 +266,16 @@ pub(crate) fn schema_of(table: Table) -> SchemaRef {
     }
 }
 
-/// Compares what the footer says of a row group's cells with what a writer says of them, once decoded.
-fn check_statistics(table: Table, batch: &RecordBatch, found: &RowGroup<'_>) -> Vec<String> {
-    let names: Vec<String> = match structure::leaves(table) {
-        Ok(leaves) => leaves.iter().map(footer::Leaf::name).collect(),
-        Err(error) => return vec![error],
-    };
-    let derived = LedgerId::new("x", "x").map_err(|error| error.to_string()).and_then(|ledger| {
-        let file = write(schema_of(table), properties(table, &ledger, 0).map_err(text)?, [Ok(batch.clone())].into_iter());
-        Ok((ledger, file.map_err(text)?))
-    });
-    let derived = derived.and_then(|(ledger, file)| {
-        let footer = structure::check(table, &ledger, 0, &file)?;
-        let [expected] = footer.groups.as_slice() else { return Err("a row group is empty".to_owned()) };
-        if expected.rows != found.rows {
-            return Err("a row group does not have the number of rows that it says".to_owned());
-        }
-        let differs = |(found, expected): &(&Chunk<'_>, &Chunk<'_>)| {
-            (found.values, &found.statistics, &found.sizes) != (expected.values, &expected.statistics, &expected.sizes)
-        };
-        let pairs = found.chunks.iter().zip(&expected.chunks).zip(&names);
-        let differing = pairs.filter(|(pair, _)| differs(pair));
-        Ok(differing.map(|(_, name)| format!("column `{name}`: the footer's statistics are not those of its cells")).collect())
-    });
-    derived.unwrap_or_else(|error| vec![error])
+/// A file of one row group, by this format's writer, of a ledger and place that don't matter.
+pub(crate) fn written_again(table: Table, batch: &RecordBatch) -> Result<(LedgerId, Vec<u8>), String> {
+    let ledger = LedgerId::new("x", "x").map_err(|error| error.to_string())?;
+    let properties = properties(table, &ledger, 0).map_err(text)?;
+    let file = write(schema_of(table), properties, std::iter::once(Ok(batch.clone()))).map_err(text)?;
+    Ok((ledger, file))
 }
 
-fn text(error: ParquetError) -> String {
+pub(crate) fn text(error: ParquetError) -> String {
     error.to_string()
-}
-
-/// That each dictionary has as many values as its page's header says: decoders stop there and ignore what follows.
-fn check_dictionaries(group: &RowGroupMetaData, bytes: &Bytes) -> Vec<String> {
-    let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-    let fits = |column: &ColumnChunkMetaData| {
-        let mut pages = SerializedPageReader::new(Arc::new(bytes.clone()), column, rows, None).map_err(text)?;
-        let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page().map_err(text)? else { return Ok(false) };
-        Ok(plain_values(column.column_type(), &buf) == Some(num_values.into()))
-    };
-    let with_dictionary = group.columns().iter().filter(|column| column.dictionary_page_offset().is_some());
-    let wrong = with_dictionary.filter(|column| guarded(|| fits(column)) != Ok(true));
-    wrong
-        .map(|column| format!("column `{}`: its dictionary does not hold as many values as it says", column.column_path().string()))
-        .collect()
-}
-
-/// How many plain values fill `bytes`. Dictionaries are of texts and of 64-bit and 32-bit numbers only.
-fn plain_values(physical: Type, mut bytes: &[u8]) -> Option<u64> {
-    let width = match physical {
-        Type::INT32 => 4,
-        Type::INT64 => 8,
-        Type::BYTE_ARRAY => {
-            let mut values = 0;
-            while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
-                bytes = rest.get(usize::try_from(u32::from_le_bytes(*length)).ok()?..)?;
-                values += 1;
-            }
-            return bytes.is_empty().then_some(values);
-        }
-        _ => return None,
-    };
-    bytes.len().is_multiple_of(width).then_some((bytes.len() / width) as u64)
 }
 
 /// Names the columns and rows of a row group whose pages can't be decoded.

@@ -1,8 +1,8 @@
 //! The wire form under Parquet's metadata: Thrift's compact protocol, read one way only.
 //!
-//! [`Reader`] takes what the writer of this format writes, and nothing else: fields in ascending order, each with the
+//! `Reader` takes what the writer of this format writes, and nothing else: fields in ascending order, each with the
 //! short head that its distance from the one before gives, numbers in their shortest form, lists with the shorter of the
-//! two heads. So one value has one spelling, an unknown field is an error, and no field comes twice. [`scan`] is the other
+//! two heads. So one value has one spelling, an unknown field is an error, and no field comes twice. `scan` is the other
 //! end: it takes any well-formed value of any program, keeps nothing, and says how much there is, so that a decoder can be
 //! let at bytes that are not this format's. Neither allocates.
 
