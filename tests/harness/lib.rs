@@ -1,6 +1,7 @@
 //! One harness for the whole suite: the gateway in process ([`gateway`]), an upstream that keeps the truth ([`upstream`]),
 //! a client that speaks through CONNECT ([`client`]), a disk that fails on command ([`faults`]), evidence without a gateway
-//! ([`forge`]), verification of everything that was written ([`mod@check`]), and the real programs ([`programs`]).
+//! ([`forge`]), verification of everything that was written ([`mod@check`]), the real programs ([`programs`]),
+//! and footers that lie ([`forgeries`]).
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +13,9 @@
 pub mod check;
 pub mod client;
 pub mod faults;
+pub mod footer_forge;
 pub mod forge;
+pub mod forgeries;
 pub mod gateway;
 pub mod moto;
 pub mod process;

@@ -6,6 +6,7 @@ mod bodies;
 mod cli;
 mod clients;
 mod crash;
+mod footers;
 mod journey;
 mod kills;
 mod log;

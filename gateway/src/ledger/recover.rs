@@ -79,6 +79,7 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
         numbers.pop();
     }
     let last = numbers.last().copied();
+    let mut lengths = BTreeMap::new();
     let mut readable = Vec::new();
     for (index, number) in numbers.iter().copied().enumerate() {
         let ending = ending(numbers.get(index + 1).map(|next| read_segment(paths, &**disk, *next, Ending::Any)));
@@ -97,12 +98,14 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
         let unfinished = !segment.finished && segment.shares.values().any(|share| !share.records.is_empty());
         found.unclean |= unfinished || segment.torn_bytes > 0;
         found.torn_bytes += segment.torn_bytes;
+        // A window that was closed is in no later segment, and may not be in a part yet.
+        lengths.extend(segment.shares.iter().map(|(window, share)| (window.clone(), share.standing.chain.size())));
         standings = segment.shares.into_iter().map(|(window, share)| (window, share.standing)).collect();
         make_durable(number, paths, &**disk)?;
         readable.push(number);
     }
     // Nothing is signed before all of it is known to be there.
-    check_lengths(gateway, &logged, &standings, parts)?;
+    check_lengths(gateway, &logged, &lengths, parts)?;
     readable.into_iter().try_for_each(|number| parts.make(number))?;
     settle(gateway, &logged, &standings, parts)?;
     found.standings = still_open(standings.into_values(), parts)?;
@@ -152,13 +155,12 @@ fn check_marks(segment: &journal::Segment, logged: &BTreeMap<String, Window>) ->
 fn check_lengths(
     gateway: &str,
     logged: &BTreeMap<String, Window>,
-    standings: &BTreeMap<String, Standing>,
+    lengths: &BTreeMap<String, u64>,
     parts: &PartWriter,
 ) -> Result<(), RecoverError> {
     for (name, window) in logged.iter().filter(|(_, window)| window.seal.is_none()) {
-        let in_journal = standings.get(name).map(|standing| standing.chain.size());
         let sealed = sealed_records(gateway, name, parts)?;
-        let there = in_journal.max(sealed);
+        let there = lengths.get(name).copied().max(sealed);
         if there.unwrap_or(0) < window.length() {
             return Err(RecoverError::RolledBack {
                 window: name.clone(),

@@ -35,10 +35,10 @@ fn check_shares(segment: &Segment) {
     for (window, share) in &segment.shares {
         assert_eq!(share.standing.chain.ledger().window().as_str(), window);
         assert_eq!(share.standing.chain.ledger().gateway().as_str(), segment.gateway);
-        for (place, (record, _)) in (share.first_seq..).zip(&share.records) {
+        for (place, (record, _)) in (share.first_seq()..).zip(&share.records) {
             assert_eq!(record.seq, place);
         }
-        assert_eq!(share.standing.chain.size(), share.first_seq + share.records.len() as u64);
+        assert_eq!(share.standing.chain.size(), share.first_seq() + share.records.len() as u64);
         if let Some((_, hash)) = share.records.last() {
             assert_eq!(share.standing.chain.head(), *hash);
         }

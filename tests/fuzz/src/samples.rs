@@ -29,6 +29,7 @@ pub(crate) fn manifests() -> Vec<Vec<u8>> {
         rows,
         bytes: 4096,
         sha256: hex.clone(),
+        key: None,
     };
     let counts = [("intent", 1), ("window_close", 1), ("window_open", 1)].map(|(kind, count)| (kind.to_owned(), count));
     let whole = Manifest {
