@@ -48,6 +48,7 @@ pub mod tiles;
 #[cfg(test)]
 mod vectors;
 pub mod verify;
+pub mod witness;
 
 pub use chain::Chain;
 pub use hash::Hash;
