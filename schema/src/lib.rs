@@ -45,6 +45,7 @@ mod samples;
 pub mod seal;
 pub mod text;
 pub mod tiles;
+pub mod timestamp;
 #[cfg(test)]
 mod vectors;
 pub mod verify;

@@ -5,6 +5,7 @@
 //! - [`part`]: finished segments → Parquet parts and signed notes; the last part of a closed window is its seal
 //! - [`recover`]: what a start makes of what a stop or crash left
 //! - [`disk`]: the file system port
+//! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
 
@@ -12,7 +13,10 @@ pub mod disk;
 pub mod journal;
 pub mod part;
 pub mod recover;
+pub mod remote;
 pub mod sequencer;
+pub mod timestamp;
+pub mod witness;
 
 use crate::limits::{CALL_SLOT_WAIT, CALLS_IN_FLIGHT_MAX, WINDOW_DRAIN_WAIT};
 use arc_swap::ArcSwapOption;
