@@ -1,6 +1,7 @@
 //! One harness for the whole suite: the gateway in process ([`gateway`]), an upstream that keeps the truth ([`upstream`]),
 //! a client that speaks through CONNECT ([`client`]), a disk that fails on command ([`faults`]), verification of everything
-//! that was written ([`mod@check`]), and the real programs ([`programs`]).
+//! that was written ([`mod@check`]), the real programs ([`programs`]), and the ledger's remote parties: [`witness`], [`tsa`],
+//! and a [`relay`] before them that fails on command.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,4 +16,7 @@ pub mod faults;
 pub mod gateway;
 pub mod moto;
 pub mod programs;
+pub mod relay;
+pub mod tsa;
 pub mod upstream;
+pub mod witness;

@@ -11,4 +11,7 @@ mod refuse;
 mod secrets;
 mod signatures;
 mod tamper;
+mod timestamps;
 mod upstreams;
+mod witness;
+mod witnessed;

@@ -43,3 +43,64 @@ fn why(output: &Output) -> String {
         _ => last.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const CONFIGURATION: &str = "
+[req]
+distinguished_name = name
+prompt = no
+[name]
+CN = test timestamp authority
+[extensions]
+extendedKeyUsage = critical, timeStamping
+basicConstraints = CA:FALSE
+[tsa]
+default_tsa = authority
+[authority]
+serial = serial
+signer_cert = ca.pem
+signer_key = key.pem
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+";
+
+    fn openssl(folder: &Path, arguments: &str) {
+        let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    fn a_timestamp_holds_for_its_note_and_its_authority_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("cnf"), CONFIGURATION).unwrap();
+        fs::write(path("serial"), "01\n").unwrap();
+        fs::write(path("note"), "a note").unwrap();
+        fs::write(path("other"), "another").unwrap();
+        for ca in ["ca.pem", "other.pem"] {
+            let request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -days 30 -config cnf -extensions extensions";
+            openssl(folder.path(), &format!("{request} -out {ca}"));
+            if ca == "ca.pem" {
+                openssl(folder.path(), "ts -query -sha256 -cert -data note -out query");
+                openssl(folder.path(), "ts -reply -queryfile query -config cnf -section authority -out tsr");
+            }
+        }
+        let time = openssl_verify(&path("tsr"), &path("note"), &path("ca.pem")).unwrap();
+        assert!(time.ends_with("GMT"), "{time}");
+        for (tsr, note, ca, said) in [
+            ("tsr", "other", "ca.pem", "message imprint mismatch"),
+            ("tsr", "note", "other.pem", "certificate verify error"),
+            ("tsr", "note", "note", "openssl ts -verify"),
+            ("note", "note", "ca.pem", "openssl ts -verify"),
+            ("missing", "note", "ca.pem", "openssl ts -verify"),
+        ] {
+            let error = openssl_verify(&path(tsr), &path(note), &path(ca)).unwrap_err();
+            assert!(error.contains(said), "{tsr} {note} {ca}: {error}");
+        }
+    }
+}

@@ -44,7 +44,9 @@ pub(super) async fn run(args: Args) -> Outcome {
     // Whoever reads the greeting may be gone; the witness serves all the same.
     let mut out = std::io::stdout();
     let _ = writeln!(out, "sealgate {} witness {} listens on {listen}", env!("CARGO_PKG_VERSION"), witness.name());
-    let _ = writeln!(out, "for policies:\nwitness {} {} http://{listen}", witness.name(), witness.key());
+    // All addresses are none that somebody could ask.
+    let host = if listen.ip().is_unspecified() { format!("HOST:{}", listen.port()) } else { listen.to_string() };
+    let _ = writeln!(out, "for policies:\nwitness {} {} http://{host}", witness.name(), witness.key());
     let stopping = CancellationToken::new();
     let mut serving = tokio::spawn(server::serve(witness, Arc::new(SystemClock), listener, stopping.clone()));
     // The losers are signals that did not come; the server itself ends only when told to.
