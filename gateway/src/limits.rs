@@ -114,3 +114,6 @@ pub const TIMESTAMP_WAIT: Duration = Duration::from_secs(20);
 pub const TIMESTAMP_RETRY_MIN: Duration = Duration::from_secs(2);
 /// The longest such wait: an authority that is down for hours is asked some ten times an hour.
 pub const TIMESTAMP_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Sealed windows that wait for a timestamp in memory: years of an authority that is down. Those past it are found in the
+/// windows log at the next start.
+pub const TIMESTAMPS_PENDING_MAX: usize = 10_000;

@@ -138,3 +138,27 @@ async fn a_timestamp_that_is_there_is_used() {
     assert_eq!(relay.requests(), 3);
     assert_eq!(is_stamped(&evidence.join("W/ledger.tsr"), &evidence.join("W/ledger.note"), &tsa.ca), Ok(()));
 }
+
+#[tokio::test]
+async fn a_window_that_cant_be_stamped_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let tsa = Tsa::start(folder.path()).await;
+    let relay = Relay::start(tsa.address).await;
+    let evidence = folder.path().join("evidence");
+    ["V", "U"].iter().for_each(|window| seal(&evidence, window));
+    let (to_stamp, sealed) = mpsc::channel(8);
+    let (tell, mut told) = mpsc::channel(8);
+    let (failing, mut failed) = watch::channel(None);
+    let stopping = CancellationToken::new();
+    let stamping = stamping(folder.path(), &relay, WAITS);
+    let pending = vec!["without-a-note".to_owned()];
+    let working = tokio::spawn(stamping.run(pending, sealed, tell, failing, stopping.clone()));
+    failed.wait_for(|why| why.as_ref().is_some_and(|why| why.contains("window without-a-note"))).await.unwrap();
+    for window in ["V", "U"] {
+        to_stamp.send(window.to_owned()).await.unwrap();
+        assert_eq!(told.recv().await.unwrap().window, window);
+    }
+    assert!(failed.borrow().is_some(), "it is still said");
+    stopping.cancel();
+    working.await.unwrap();
+}

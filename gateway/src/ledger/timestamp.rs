@@ -10,7 +10,7 @@ use crate::{
         disk::{Disk, write_durably},
         remote::{Remote, RemoteError},
     },
-    limits::{TIMESTAMP_RETRY_MAX, TIMESTAMP_RETRY_MIN, TIMESTAMP_WAIT},
+    limits::{TIMESTAMP_RETRY_MAX, TIMESTAMP_RETRY_MIN, TIMESTAMP_WAIT, TIMESTAMPS_PENDING_MAX},
 };
 use bytes::Bytes;
 use http::{StatusCode, Uri};
@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Why there is no timestamp.
@@ -122,7 +122,7 @@ pub struct Stamping {
 }
 
 impl Stamping {
-    /// Gets timestamps for the windows that come in, one after the other, until it is told to stop. What it does not get to is
+    /// Gets timestamps for the windows that come in, one at a time, until it is told to stop. What it does not get to is
     /// [`lacking`] at the next start.
     ///
     /// `pending` are those of the last start. Each timestamp is told to `stamped` once it is on disk. `failing` holds the
@@ -132,36 +132,58 @@ impl Stamping {
         pending: Vec<String>,
         mut sealed: mpsc::Receiver<String>,
         stamped: mpsc::Sender<Stamped>,
-        failing: tokio::sync::watch::Sender<Option<String>>,
+        failing: watch::Sender<Option<String>>,
         stopping: CancellationToken,
     ) {
-        let work = async {
-            let mut pending = VecDeque::from(pending);
-            while let Some(window) = next(&mut pending, &mut sealed).await {
-                let mut failures = 0;
-                loop {
-                    match self.window(&window).await {
-                        Ok(sha256) => {
-                            failing.send_replace(None);
-                            if stamped.send(Stamped { window, sha256 }).await.is_err() {
-                                return;
-                            }
-                            break;
-                        }
-                        Err(error) => {
-                            failing.send_replace(Some(format!("window {window}: {error}")));
-                            let doubled = self.waits.retry_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
-                            failures = failures.saturating_add(1);
-                            tokio::time::sleep(doubled.min(self.waits.retry_max)).await;
-                        }
+        // The loser is an answer that has not come: the window lacks its timestamp at the next start.
+        tokio::select! {
+            () = self.work(pending.into(), &mut sealed, &stamped, &failing) => {}
+            () = stopping.cancelled() => {}
+        }
+    }
+
+    /// A window that fails goes to the end of the queue: one that can't be stamped holds up nobody.
+    async fn work(
+        &self,
+        mut pending: VecDeque<String>,
+        sealed: &mut mpsc::Receiver<String>,
+        stamped: &mpsc::Sender<Stamped>,
+        failing: &watch::Sender<Option<String>>,
+    ) {
+        let mut failures = 0;
+        loop {
+            while pending.len() < TIMESTAMPS_PENDING_MAX
+                && let Ok(window) = sealed.try_recv()
+            {
+                pending.push_back(window);
+            }
+            let next = match pending.pop_front() {
+                None => sealed.recv().await,
+                window => window,
+            };
+            let Some(window) = next else { return };
+            match self.window(&window).await {
+                Ok(sha256) => {
+                    failures = 0;
+                    if pending.is_empty() {
+                        failing.send_replace(None);
+                    }
+                    if stamped.send(Stamped { window, sha256 }).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    failing.send_replace(Some(format!("window {window}: {error}")));
+                    pending.push_back(window);
+                    let doubled = self.waits.retry_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
+                    failures = failures.saturating_add(1);
+                    // A window that is sealed meanwhile is tried at once; it may be that only the other one can't be stamped.
+                    tokio::select! {
+                        () = tokio::time::sleep(doubled.min(self.waits.retry_max)) => {}
+                        Some(window) = sealed.recv(), if pending.len() < TIMESTAMPS_PENDING_MAX => pending.push_front(window),
                     }
                 }
             }
-        };
-        // The loser is an answer that has not come: the window lacks its timestamp at the next start.
-        tokio::select! {
-            () = work => {}
-            () = stopping.cancelled() => {}
         }
     }
 
@@ -187,14 +209,6 @@ impl Stamping {
         let (disk, from) = (self.disk.clone(), path.clone());
         let read = tokio::task::spawn_blocking(move || disk.read(Path::new(&from))).await;
         read.map_err(io::Error::other).flatten().map_err(|error| TimestampError::Disk(path, error))
-    }
-}
-
-/// The next window: those of the last start first.
-async fn next(pending: &mut VecDeque<String>, sealed: &mut mpsc::Receiver<String>) -> Option<String> {
-    match pending.pop_front() {
-        Some(window) => Some(window),
-        None => sealed.recv().await,
     }
 }
 

@@ -257,7 +257,8 @@ impl Witnesses {
         }
         let mut unreached = Vec::new();
         while let Some(asked) = asks.join_next().await {
-            let Ok((Err(why), peer)) = asked else { continue };
+            let (asked, peer) = asked.map_err(|error| WitnessError::Unusable(error.to_string()))?;
+            let Err(why) = asked else { continue };
             let witness = peer.name.clone();
             if why.speaks_against_the_disk() {
                 return Err(WitnessError::RolledBack { witness, why });

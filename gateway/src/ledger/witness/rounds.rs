@@ -202,9 +202,11 @@ impl Rounds {
         if self.newest.note == self.round.checkpoint.note {
             return;
         }
-        let asked = self.seats.iter().any(|seat| seat.asked == Some(self.round.number));
-        let waited = self.round.began.elapsed() >= self.witnesses.setup.waits.round;
-        if asked && !(waited && self.round.written.is_some()) {
+        let mut asked = self.seats.iter().filter(|seat| seat.asked == Some(self.round.number)).peekable();
+        let under_way = asked.peek().is_some();
+        // One that failed just now may be hanging: it is not waited for again.
+        let waited = asked.all(|seat| seat.failures > 0) || self.round.began.elapsed() >= self.witnesses.setup.waits.round;
+        if under_way && !(waited && self.round.written.is_some()) {
             return;
         }
         let number = self.round.number + 1;
