@@ -50,10 +50,12 @@ mod structure;
 pub mod text;
 pub mod thrift;
 pub mod tiles;
+pub mod timestamp;
 #[cfg(test)]
 mod vectors;
 pub mod verify;
 pub mod windows;
+pub mod witness;
 
 pub use chain::Chain;
 pub use hash::Hash;

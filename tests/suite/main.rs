@@ -15,4 +15,7 @@ mod secrets;
 mod signatures;
 mod simdisk;
 mod tamper;
+mod timestamps;
 mod upstreams;
+mod witness;
+mod witnessed;
