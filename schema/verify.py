@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Verifies Sealgate evidence from bytes and a public key alone. Written from FORMAT.md, not from the Rust.
+"""Verifies Sealgate evidence from bytes and public keys alone. Written from FORMAT.md, not from the Rust.
 
-    verify.py EVIDENCE_DIR --key KEY [--json]     EVIDENCE_DIR/GATEWAY/WINDOW/..., or one ledger's folder
+    verify.py EVIDENCE --key KEY [--pin FILE] [--policy FILE] [--tsa-ca FILE] [--json]
+    verify.py --batch FILE                        one job a line, one report a line, both JSON
     verify.py --vectors schema/vectors            checks this program against the published vectors
 
-KEY is a vkey (`NAME+HASH+KEY`) or the path of a file that holds one. Exit: 0 L0, L1 and L2 hold for every ledger found,
-1 something does not hold, 2 nothing was found to check, 3 wrong usage.
+EVIDENCE is the folder `evidence`, one GATEWAY folder in it, or one WINDOW folder (whose gateway's `_log` is read beside it).
+KEY is a gateway's identity key (`NAME+HASH+KEY`) or the path of a file that holds one; `--key` and `--pin` may be repeated.
+A line for `--batch` is {"evidence", "keys": [...], "pins": [the checkpoints themselves]}.
+Exit: 0 all required levels hold for everything found, 1 something does not hold, 2 incomplete (only L5 failed, nothing was
+found, or a pinned log is not there), 3 wrong usage. Required are L0, L1, L2, L5, L3 with a pin, L4 with a policy or a CA.
 
-What it relies on: pyarrow decodes the cells, cbor2 encodes, hashlib and cryptography do what they are named for. Footers,
-page headers and statistics are read here, byte by byte, and not asked of pyarrow.
-What it does not claim: L3 to L5 (FORMAT.md §8); that an open ledger holds its latest records; that encodings, page sizes,
-`size_statistics` or `encoding_stats` are those that the writer would choose; anything about time beyond what is recorded.
+What it relies on: pyarrow decodes the cells, cbor2 encodes, hashlib and cryptography do what they are named for, `openssl ts`
+checks timestamps. Footers, page headers and statistics are read here, byte by byte, and not asked of pyarrow.
+What it does not claim: what the rows of an encrypted payloads file hold; that an open ledger holds its latest records beyond
+the log's last head; that encodings and page sizes are those that the writer would choose;
+anything about time beyond what is recorded, save for the seals that a timestamp CA signed.
 """
 
 import argparse
@@ -18,7 +23,9 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
+import subprocess
 import sys
 import unicodedata
 from collections import Counter
@@ -38,15 +45,26 @@ LEVELS = {
     "L4": "witnesses and timestamps",
     "L5": "completeness",
 }
-NOTE_NAME = "ledger.note"
+NOT_CHECKED, PASS, FAIL = "NOT CHECKED", "PASS", "FAIL"
+NOTE_NAME, TIMESTAMP_NAME = "ledger.note", "ledger.tsr"
+LOG_FOLDER, CHECKPOINT_NAME, COSIGNED_NAME = "_log", "checkpoint", "cosigned"
 CREATED_BY = b"sealgate version 1"
 NOTE_BYTES_MAX = 16 << 20
 SIGNATURES_MAX = 64
 FILE_BYTES_MAX = 2 << 30
+FOOTER_BYTES_MAX = 64 << 20
+ROW_GROUP_ROWS_MAX = 8192
+FOREIGN_ROWS_MAX = 1 << 20
+ROW_GROUP_BYTES_MAX = 256 << 20
+CHUNK_VALUES_MAX = 1 << 24
 FINDINGS_MAX = 64
+ENTRIES_MAX = 1 << 30
+TILE_WIDTH = 256
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", re.ASCII)
 KIND = re.compile(r"[a-z][a-z0-9_]{0,31}\Z", re.ASCII)
 HEX_32 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+KEY_ID = re.compile(r"[0-9a-f]{16}\Z", re.ASCII)
+DECIMAL = re.compile(r"(0|[1-9][0-9]{0,19})\Z", re.ASCII)
 ZERO = bytes(32)
 
 
@@ -144,7 +162,7 @@ TABLES = {"records": RECORDS, "payloads": PAYLOADS}
 PREIMAGE = [column.name for column in RECORDS if column.name not in ("gateway", "change_window", "hash")]
 FIELDS = ["query", "headers", "body", "body_bytes", "body_sha256", "body_capture", "parameters", "proof"]
 CAPTURES = {"full", "truncated", "redacted", "omitted", "streamed"}
-ZSTD, ENCODINGS = 6, {0, 2, 3, 4, 5, 6, 7, 8, 9}
+ZSTD, ENCODINGS = 6, {0, 5, 6, 7, 8}
 WITHOUT_STATISTICS = {("body",), ("headers", "list", "element", "value"), ("parameters",)}
 
 
@@ -232,21 +250,58 @@ def base64_bytes(encoded):
 
 
 class Key:
-    def __init__(self, vkey):
+    """A verifier key: Ed25519 of type 1 for logs and ledgers, of type 4 for witnesses."""
+
+    def __init__(self, vkey, type=1):
         parts = vkey.strip().split("+", 2)
         if len(parts) != 3 or not parts[0] or any(c.isspace() for c in parts[0]):
             raise Bad("not a verifier key: expected NAME+HASH+KEY")
-        self.name, raw = parts[0], base64_bytes(parts[2])
-        if len(raw) != 33 or raw[0] != 1:
-            raise Bad("not an Ed25519 verifier key")
-        self.id = sha256(self.name.encode(), b"\n", raw)[:4]
+        self.name, self.raw = parts[0], base64_bytes(parts[2])
+        if len(self.raw) != 33 or self.raw[0] != type:
+            raise Bad(f"not an Ed25519 verifier key of type {type}")
+        self.id = sha256(self.name.encode(), b"\n", self.raw)[:4]
         if self.id.hex() != parts[1]:
             raise Bad("the hash in the verifier key is not that of its name and key")
-        self.public = Ed25519PublicKey.from_public_bytes(raw[1:])
+        self.public = Ed25519PublicKey.from_public_bytes(self.raw[1:])
+
+    def __eq__(self, other):
+        return (self.name, self.raw) == (other.name, other.raw)
+
+    def __hash__(self):
+        return hash((self.name, self.raw))
+
+    def signature(self, line):
+        """What stands after the key id in a signature line by this key; None where the line is by another."""
+        name, raw = signature_line(line)
+        return raw[4:] if name == self.name and raw[:4] == self.id else None
+
+    def signed(self, text, line):
+        """Whether a signature line is by this key. One that says so and does not verify is Bad."""
+        signature = self.signature(line)
+        if signature is None:
+            return False
+        self.check(signature, text)
+        return True
+
+    def check(self, signature, text):
+        try:
+            self.public.verify(signature, text.encode())
+        except InvalidSignature as error:
+            raise Bad(f"the signature by {self.name} does not fit the text") from error
 
 
-def open_note(note, key):
-    """The signed text of a note."""
+def signature_line(line):
+    words = line.removeprefix("\u2014 ").split(" ")
+    if not line.startswith("\u2014 ") or len(words) != 2:
+        raise Bad("a signature line is an em dash, a name and a signature")
+    raw = base64_bytes(words[1])
+    if len(raw) < 4:
+        raise Bad("a signature has a key id")
+    return words[0], raw
+
+
+def split_note(note):
+    """The text of a note and its signature lines, whoever signed."""
     if len(note) > NOTE_BYTES_MAX:
         raise Bad("the note is larger than NOTE_BYTES_MAX")
     try:
@@ -258,24 +313,37 @@ def open_note(note, key):
     end = note.rfind("\n\n")
     if end < 0 or not note.endswith("\n"):
         raise Bad("no blank line before the signatures, or no newline at the end")
-    body, lines, signed = note[: end + 1], note[end + 2 :].split("\n")[:-1], False
-    for line in lines[:SIGNATURES_MAX]:
-        words = line.removeprefix("\u2014 ").split(" ")
-        if not line.startswith("\u2014 ") or len(words) != 2:
-            raise Bad("a signature line is an em dash, a name and a signature")
-        signature = base64_bytes(words[1])
-        if len(signature) < 4:
-            raise Bad("a signature has a key id")
-        if words[0] != key.name or signature[:4] != key.id:
-            continue
-        signed = True
-        try:
-            key.public.verify(signature[4:], body.encode())
-        except InvalidSignature as error:
-            raise Bad(f"the signature by {key.name} does not fit the text") from error
-    if not signed:
+    return note[: end + 1], note[end + 2 :].split("\n")[:-1]
+
+
+def open_exactly(note, keys):
+    """The text of a note whose signature lines are those of `keys`, in this order, and no others."""
+    text, lines = split_note(note)
+    for key, line in zip(keys, lines):
+        if not key.signed(text, line):
+            raise Bad(f"no signature by {key.name}")
+    if len(lines) != len(keys):
+        raise Bad(f"it has {len(lines)} signature lines, not {len(keys)}")
+    return text
+
+
+def open_among(note, key):
+    """The text of a note that `key` signed; lines by other keys are passed over."""
+    text, lines = split_note(note)
+    if not any([key.signed(text, line) for line in lines[:SIGNATURES_MAX]]):
         raise Bad(f"no signature by {key.name}")
-    return body
+    return text
+
+
+def checkpoint_lines(text):
+    """Origin, size, root and the lines after them."""
+    lines = text.split("\n")[:-1]
+    if len(lines) < 3 or not DECIMAL.match(lines[1]):
+        raise Bad("a checkpoint is origin, size and root, a line each")
+    root = base64_bytes(lines[2])
+    if len(root) != 32:
+        raise Bad("a root has 32 bytes")
+    return lines[0], int(lines[1]), root, lines[3:]
 
 
 def canonical_json(value):
@@ -308,52 +376,100 @@ def is_counts(value):
     return isinstance(value, dict) and all(is_count(count) for count in value.values())
 
 
+def is_file_key(value):
+    return value is None or isinstance(value, str) and KEY_ID.match(value) is not None
+
+
+def one_of(*words):
+    return lambda value: value in words if isinstance(value, str) else False
+
+
+def list_of(shape, what):
+    def fits(value):
+        if isinstance(value, list):
+            for item in value:
+                check_shape(item, shape, what)
+        return isinstance(value, list)
+
+    return fits
+
+
 FILE_SHAPE = {
-    "name": is_text, "table": lambda value: value in ("records", "payloads"), "first_seq": is_count, "records": is_count,
-    "rows": is_count, "bytes": is_count, "sha256": is_text,
+    "name": is_text, "table": one_of("records", "payloads"), "first_seq": is_count, "records": is_count,
+    "rows": is_count, "bytes": is_count, "sha256": is_text, "key": is_file_key,
 }  # fmt: skip
 MANIFEST_SHAPE = {
-    "format": lambda value: value == "sealgate/manifest/v1", "gateway": is_name, "window": is_name,
-    "state": lambda value: value in ("open", "sealed"), "records": is_count, "head": is_text, "counts": is_counts,
-    "files": lambda value: isinstance(value, list), "software": is_text,
+    "format": one_of("sealgate/manifest/v1"), "gateway": is_name, "window": is_name, "state": one_of("open", "sealed"),
+    "records": is_count, "head": is_text, "counts": is_counts, "files": list_of(FILE_SHAPE, "file"), "software": is_text,
 }  # fmt: skip
 
 
-def check_shape(value, shape):
+def check_shape(value, shape, what):
     if not isinstance(value, dict) or value.keys() != shape.keys():
-        raise Bad("the manifest has other keys than this version's")
+        raise Bad(f"the {what} has other members than this version's")
     for key, fits in shape.items():
         if not fits(value[key]):
-            raise Bad(f"the manifest's {key!r} is not what this version knows")
+            raise Bad(f"{key!r} of the {what} is not what this version knows")
+
+
+def json_object(encoded, what):
+    """A JSON value in its one spelling."""
+    try:
+        value = json.loads(encoded)
+        canonical = canonical_json(value)
+    except (ValueError, RecursionError) as error:
+        raise Bad(f"the {what} is not JSON: {error}") from error
+    if canonical != encoded:
+        raise Bad(f"the {what} is not in canonical form")
+    return value
+
+
+def note_size(note):
+    """The number of records that a note speaks of, whoever signed it: it says which key should have."""
+    return checkpoint_lines(split_note(note)[0])[1]
 
 
 def open_ledger_note(note, key):
     """The manifest and the root that the note signs."""
-    lines = open_note(note, key).split("\n")[:-1]
-    if len(lines) != 4:
+    origin, size, root, lines = checkpoint_lines(open_exactly(note, [key]))
+    if len(lines) != 1:
         raise Bad("the text is not origin, size, root and one manifest line")
-    origin, size, root, line = lines
-    try:
-        manifest = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise Bad(f"the manifest is not JSON: {error}") from error
-    check_shape(manifest, MANIFEST_SHAPE)
-    for file in manifest["files"]:
-        check_shape(file, FILE_SHAPE)
-    root = base64_bytes(root)
-    agrees = origin == f"sealgate/{manifest['gateway']}/{manifest['window']}" and size == str(manifest["records"])
-    if canonical_json(manifest) != line or not agrees or len(root) != 32:
-        raise Bad("manifest and checkpoint disagree, or the manifest is not in canonical form")
+    manifest = json_object(lines[0], "manifest")
+    check_shape(manifest, MANIFEST_SHAPE, "manifest")
+    if origin != f"sealgate/{manifest['gateway']}/{manifest['window']}" or size != manifest["records"]:
+        raise Bad("manifest and checkpoint disagree")
     return manifest, root
 
 
 # ---- FORMAT.md §6: Parquet structure, read from the bytes -------------------------------------------------------------
 
 
-class Thrift:
-    """The compact protocol, structs as dictionaries by field id. Takes each field once."""
+# Structs of parquet.thrift by field: only those that this format has, so any other field is an error.
+I16, I32, I64, BYTES, BOOL = "i16", "i32", "i64", "bytes", "bool"
+KEY_VALUE = {1: BYTES, 2: BYTES}
+LOGICAL = {1: {}, 3: {}, 8: {1: BOOL, 2: {2: {}}}, 10: {1: "i8", 2: BOOL}}
+ELEMENT = {1: I32, 2: I32, 3: I32, 4: BYTES, 5: I32, 6: I32, 10: LOGICAL}
+STATISTICS = {1: BYTES, 2: BYTES, 3: I64, 5: BYTES, 6: BYTES, 7: BOOL, 8: BOOL}
+CHUNK_META = {
+    1: I32, 2: [I32], 3: [BYTES], 4: I32, 5: I64, 6: I64, 7: I64, 9: I64, 11: I64, 12: STATISTICS,
+    13: [{1: I32, 2: I32, 3: I32}], 16: {1: I64, 2: [I64], 3: [I64]},
+}  # fmt: skip
+ROW_GROUP = {1: [{2: I64, 3: CHUNK_META}], 2: I64, 3: I64, 5: I64, 6: I64, 7: I16}
+FILE_META = {1: I32, 2: [ELEMENT], 3: I64, 4: [ROW_GROUP], 5: [KEY_VALUE], 6: BYTES, 7: [{1: {}}]}
+DATA_PAGE = {1: I32, 2: I32, 3: I32, 4: I32, 5: I32, 6: I32, 7: BOOL}
+PAGE_HEADER = {1: I32, 2: I32, 3: I32, 7: {1: I32, 2: I32, 3: BOOL}, 8: DATA_PAGE}
+WIRE = {"i8": 3, I16: 4, I32: 5, I64: 6, BYTES: 8}
+BITS = {I16: 16, I32: 32, I64: 64}
 
-    DEPTH_MAX = 16
+
+def wire(spec):
+    """The number of a type on the wire; a struct is a dictionary, a list is a list of one."""
+    return 12 if isinstance(spec, dict) else 9 if isinstance(spec, list) else WIRE.get(spec)
+
+
+class Thrift:
+    """The compact protocol, structs as dictionaries by field id. One value has one spelling: ascending fields with short
+    heads, shortest numbers, the shorter of the two list heads; no field that the struct does not have."""
 
     def __init__(self, data, at=0):
         self.data, self.at = data, at
@@ -366,17 +482,22 @@ class Thrift:
 
     def unsigned(self):
         value = shift = 0
-        while shift < 70:
+        while shift < 64:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                if (shift and not byte) or value >> 64:
+                    raise Bad("a Thrift number is longer than it needs to be")
                 return value
             shift += 7
         raise Bad("a Thrift number is too long")
 
-    def signed(self):
+    def signed(self, bits):
         value = self.unsigned()
-        return value >> 1 ^ -(value & 1)
+        value = value >> 1 ^ -(value & 1)
+        if not -(1 << bits - 1) <= value < 1 << bits - 1:
+            raise Bad("a Thrift number is out of the range of its type")
+        return value
 
     def take(self, length):
         if length > len(self.data) - self.at:
@@ -384,35 +505,32 @@ class Thrift:
         self.at += length
         return bytes(self.data[self.at - length : self.at])
 
-    def value(self, kind, depth=0):
-        if depth > self.DEPTH_MAX:
-            raise Bad("a Thrift value is nested too deep")
-        if kind in (4, 5, 6):
-            return self.signed()
-        if kind == 8:
+    def value(self, spec):
+        if isinstance(spec, dict):
+            return self.struct(spec)
+        if spec == BYTES:
             return self.take(self.unsigned())
-        if kind == 12:
-            return self.struct(depth)
-        if kind == 9:
-            head = self.byte()
-            count = head >> 4 if head >> 4 < 15 else self.unsigned()
-            if head & 15 not in (5, 6, 8, 12):
-                raise Bad("a Thrift list of a type that Parquet does not use here")
-            if count > len(self.data) - self.at:
-                raise Bad("a Thrift list is longer than its bytes")
-            return [self.value(head & 15, depth + 1) for _ in range(count)]
-        if kind == 3:
+        if spec == "i8":
             return self.byte()
-        raise Bad(f"a Thrift type ({kind}) that Parquet does not use here")
+        if not isinstance(spec, list):
+            return self.signed(BITS[spec])
+        head = self.byte()
+        count = head >> 4 if head >> 4 < 15 else self.unsigned()
+        if head & 15 != wire(spec[0]) or (head >> 4 == 15 and count < 15):
+            raise Bad("a Thrift list holds another type than it should, or has the wrong head")
+        if count > len(self.data) - self.at:
+            raise Bad("a Thrift list is longer than its bytes")
+        return [self.value(spec[0]) for _ in range(count)]
 
-    def struct(self, depth=0):
+    def struct(self, spec):
         fields, field = {}, 0
         while head := self.byte():
-            field = field + (head >> 4) if head >> 4 else self.signed()
-            if field in fields:
-                raise Bad("a Thrift field comes twice")
+            field += head >> 4
             kind = head & 15
-            fields[field] = kind == 1 if kind in (1, 2) else self.value(kind, depth + 1)
+            expected = spec.get(field)
+            if not head >> 4 or expected is None or not (kind in (1, 2) if expected == BOOL else kind == wire(expected)):
+                raise Bad(f"a Thrift field ({field}) that this format does not have there")
+            fields[field] = kind == 1 if expected == BOOL else self.value(expected)
         return fields
 
 
@@ -422,107 +540,215 @@ class Footer:
     def __init__(self, data):
         if len(data) < 12 or data[:4] != b"PAR1" or data[-4:] != b"PAR1":
             raise Bad("it does not start and end with PAR1")
-        self.start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+        length = int.from_bytes(data[-8:-4], "little")
+        self.start = len(data) - 8 - length
         if self.start < 4:
             raise Bad("the footer is longer than the file")
+        if length > FOOTER_BYTES_MAX:
+            raise Bad("the footer is longer than FOOTER_BYTES_MAX")
         reader = Thrift(data[self.start : -8])
-        self.file = reader.struct()
-        if reader.at != len(data) - 8 - self.start:
+        self.file = reader.struct(FILE_META)
+        if reader.at != length:
             raise Bad("bytes follow the footer's last field")
-        self.groups = self.file.get(4, [])
+        self.groups = self.file[4]
 
 
 def check_footer(data, footer, table, gateway, window, first_seq):
     """Faults of the footer itself. Raises KeyError, TypeError and kin where a field is missing or of another type."""
     file, columns = footer.file, TABLES[table]
     leaves = [leaf for column in columns for leaf in column.leaves]
+    if file.keys() != FILE_META.keys() or file[1] != 2:
+        yield "the footer has other fields or another version than this format's"
     if file[2] != [{4: b"arrow_schema", 5: len(columns)}] + [e for column in columns for e in column.elements]:
         yield "the schema is not this table's"
         return
-    if file.get(6) != CREATED_BY:
-        yield f"created_by is {file.get(6)!r}"
+    if file[6] != CREATED_BY:
+        yield f"created_by is {file[6]!r}"
     words = {"format": f"sealgate/{table}/v1", "gateway": gateway, "window": window, "first_seq": str(first_seq)}
-    if file.get(5) != [{1: f"sealgate.{key}".encode(), 2: value.encode()} for key, value in words.items()]:
+    if file[5] != [{1: f"sealgate.{key}".encode(), 2: value.encode()} for key, value in words.items()]:
         yield "the key-value metadata is not what this part must have"
-    if file.get(7) != [{1: {}}] * len(leaves):
+    if file[7] != [{1: {}}] * len(leaves):
         yield "the column orders are not those of the types"
     if file[3] != sum(group[3] for group in footer.groups):
         yield "the number of rows is not that of its row groups"
-    if not file.keys() <= {1, 2, 3, 4, 5, 6, 7}:
-        yield "the footer has fields that this format does not use (encryption)"
     due = 4
-    for group in footer.groups:
-        if len(group[1]) != len(leaves):
-            yield "a row group has another number of columns than the schema"
+    for index, group in enumerate(footer.groups):
+        start, chunks = due, group[1]
+        if len(chunks) != len(leaves) or not 0 < group[3] <= ROW_GROUP_ROWS_MAX:
+            yield f"row group {index} has another number of columns than the schema, or not 1 to ROW_GROUP_ROWS_MAX rows"
             return
-        for chunk, (path, element) in zip(group[1], leaves):
-            fault, due = check_chunk(data, chunk, path, element, due, group[3])
+        for chunk, (path, element) in zip(chunks, leaves):
+            fault, due = check_chunk(data, chunk, path, element, levels_of(columns, path), due, footer.start, group[3])
             if fault:
                 yield f"column `{'.'.join(path)}`: {fault}"
                 return
+        held = sum(chunk[3][6] for chunk in chunks)
+        if group != {1: chunks, 2: held, 3: group[3], 5: start, 6: due - start, 7: index} or held > ROW_GROUP_BYTES_MAX:
+            yield f"the sizes, offset or ordinal of row group {index} are not those of its columns, or above ROW_GROUP_BYTES_MAX"
+            return
     if due != footer.start:
         yield f"the last column ends at byte {due}, the footer starts at {footer.start}"
 
 
-def check_chunk(data, chunk, path, element, due, rows):
+def levels_of(columns, path):
+    """The highest definition and repetition level of a leaf."""
+    column = next(column for column in columns if column.name == path[0])
+    return column.nullable + column.listed, int(column.listed)
+
+
+def check_chunk(data, chunk, path, element, levels, due, limit, rows):
     """One column chunk: what is wrong with it, and the byte after it."""
     meta = chunk[3]
-    if chunk.keys() & {4, 5, 6, 7} or meta.keys() & {10, 14, 15}:
-        return "it has a bloom filter or a page index", due
-    if not chunk.keys() <= {2, 3} or not meta.keys() <= {1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 16}:
-        return "it has fields that this format does not use (another file, encryption, metadata)", due
+    if chunk.keys() != {2, 3} or chunk[2] != 0 or not meta.keys() >= {1, 2, 3, 4, 5, 6, 7, 9, 13}:
+        return "its metadata lacks a field", due
     if [part.decode() for part in meta[3]] != list(path) or meta[1] != element[1]:
         return "path or type are not those of the schema", due
-    if meta[4] != ZSTD or not ENCODINGS.issuperset(meta[2]) or any(s[1] not in (2, 3) or s[2] not in ENCODINGS for s in meta.get(13, [])):
-        return "its compression or encodings are not this format's", due
+    if meta[4] != ZSTD:
+        return "it is not compressed with zstd", due
     start, end = meta.get(11, meta[9]), due + meta[7]
-    if start != due or meta[7] < 0:
-        return f"it starts at byte {start}, byte {due} is next", due
-    values = nulls = page_rows = 0
-    for at, _, header in pages(data, due, end):
+    if start != due or not due <= end <= limit:
+        return f"it starts at byte {start}, byte {due} is next; or it does not end before the footer", due
+    values = page_rows = held = 0
+    stats = []
+    for at, contents, header in pages(data, due, end):
         dictionary = header[1] == 2
-        if dictionary != (at == meta.get(11)) or (header[1] not in (2, 3)) or 4 in header:
+        if header.keys() != {1, 2, 3, 7 if dictionary else 8} or header[1] not in (2, 3) or dictionary != (at == meta.get(11)):
             return f"the page at byte {at} is of a kind that does not belong there", due
+        encoding = header[7][2] if dictionary else header[8][4]
         if not dictionary:
-            if not values and at != meta[9]:
-                return "its first data page is not where the footer says", due
-            levels = header[8][5] + header[8][6]
-            if levels > min(header[2], header[3]) or (not header[8].get(7, True) and header[2] != header[3]):
-                return f"the lengths of the page at byte {at} contradict each other", due
-            values, nulls, page_rows = values + header[8][1], nulls + header[8][2], page_rows + header[8][3]
-    as_said = values == meta[5] and page_rows == rows and nulls == meta.get(12, {}).get(3, nulls)
-    return (None if as_said else "its pages do not hold as many values, nulls or rows as the footer says"), end
+            fault = page_fault(header, data[contents : contents + header[3]], levels)
+            if (not values) != (at == meta[9]) or (encoding == 8 and 11 not in meta):
+                fault = "it is not where the footer says, or has no dictionary"
+            if fault:
+                return f"the page at byte {at}: {fault}", due
+            values, page_rows = values + header[8][1], page_rows + header[8][3]
+        elif header[7].keys() != {1, 2, 3} or header[7][2] != 0 or header[7][3] or header[7][1] < 0:
+            return "its dictionary is not plain, or says something of its order", due
+        if max(values, header[7][1] if dictionary else 0) > CHUNK_VALUES_MAX:
+            return "it has more values than CHUNK_VALUES_MAX", due
+        held += contents - at + header[2]
+        if not stats or (stats[-1][1], stats[-1][2]) != (header[1], encoding):
+            stats.append({1: header[1], 2: encoding, 3: 0})
+        stats[-1][3] += 1
+    if values != meta[5] or page_rows != rows:
+        return "its pages do not hold as many values or rows as the footer says", due
+    if held != meta[6]:
+        return "its uncompressed size is not that of its pages", due
+    if meta[13] != stats or meta[2] != sorted({3} | {run[2] for run in stats}):
+        return "its encodings are not those of its pages", due
+    return None, end
+
+
+def page_fault(header, contents, levels):
+    """A data page's numbers against its levels, and its lengths against each other."""
+    page = header[8]
+    if page.keys() != DATA_PAGE.keys() or min(page[field] for field in range(1, 7)) < 0:
+        return "a field is missing or negative"
+    if page[4] not in ENCODINGS:
+        return "its encoding is not one of this format"
+    both = page[5] + page[6]
+    if both > len(contents) or (header[2] <= both if page[7] else header[2] != header[3]):
+        return "its lengths contradict each other"
+    if not 0 < page[3] or page[1] > CHUNK_VALUES_MAX:
+        return "it has no rows, or more values than CHUNK_VALUES_MAX"
+    repetition = histogram(contents[: page[6]], levels[1], page[1])
+    definition = histogram(contents[page[6] : both], levels[0], page[1])
+    if repetition[0] != page[3] or page[1] - definition[levels[0]] != page[2]:
+        return "it does not hold as many rows or nulls as it says"
+    return None
+
+
+def histogram(data, highest, entries):
+    """How many entries have each level; the levels must fill `data`."""
+    counts = [0] * (highest + 1)
+    if not highest:
+        if data:
+            raise Bad("a page has levels that its column does not have")
+        return [entries]
+    width, at, left = 1 if highest == 1 else 2, 0, entries
+    while left:
+        head = shift = 0
+        while True:
+            head |= (data[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if data[at - 1] < 0x80:
+                break
+        run = head >> 1
+        if not run or (run - 1) * 8 >= left and head & 1 or run > left and not head & 1:
+            raise Bad("a page has more levels than values")
+        if head & 1:
+            packed = int.from_bytes(data[at : at + run * width], "little")
+            if at + run * width > len(data):
+                raise Bad("the levels of a page end early")
+            at, run = at + run * width, min(left, run * 8)
+            for _ in range(run):
+                counts[packed & (1 << width) - 1] += 1
+                packed >>= width
+        else:
+            counts[data[at]] += run
+            at += 1
+        left -= run
+    if at != len(data):
+        raise Bad("bytes follow the levels of a page")
+    return counts
 
 
 def pages(data, at, end):
     """The pages of a chunk, which they must fill: (offset, offset of the contents, header)."""
     while at < end:
         reader = Thrift(data, at)
-        header = reader.struct()
+        header = reader.struct(PAGE_HEADER)
         if header[3] < 0 or header[2] < 0 or reader.at + header[3] > end:
             raise Bad(f"the page at byte {at} does not end inside its column")
         yield at, reader.at, header
         at = reader.at + header[3]
 
 
-def statistics_fault(meta, path, element, leaf):
+def contents_fault(data, meta):
+    """What is wrong with the contents of a chunk's pages: lengths when decompressed, the size of the dictionary."""
+    begin = meta.get(11, meta[9])
+    for at, contents, header in pages(data, begin, begin + meta[7]):
+        contents = decompressed(data[contents : contents + header[3]], header)
+        if contents is None:
+            return f"the page at byte {at} does not have the length that it says"
+        if 7 in header and plain_values(contents, meta[1]) != header[7][1]:
+            return "its dictionary does not hold as many values as it says"
+    return None
+
+
+def plain_values(data, kind):
+    """How many plain values fill `data`, or None."""
+    if kind != 6:
+        width = {1: 4, 2: 8}.get(kind)
+        return len(data) // width if width and not len(data) % width else None
+    at = count = 0
+    while at < len(data):
+        at, count = at + 4 + int.from_bytes(data[at : at + 4], "little"), count + 1
+    return count if at == len(data) else None
+
+
+def statistics_fault(meta, path, element, leaf, sizes):
     """Compares a chunk's statistics with its values: `leaf` is the values, nulls as None, an empty or null list as one None."""
     found = meta.get(12)
     if len(leaf) != meta[5]:
         return "the footer's number of values is not that of its cells"
     if path in WITHOUT_STATISTICS:
-        return "it has statistics, and must not" if found else None
+        return "it has statistics, and must not" if 12 in meta or 16 in meta else None
     if found is None:
         return "it has no statistics"
+    if element[1] == 6:
+        sizes = {1: sum(len(order(value)) for value in leaf if value is not None), **sizes}
+    if meta.get(16, {}) != sizes or (16 in meta) != bool(sizes):
+        return "the footer's size_statistics are not those of its cells"
     known = [value for value in leaf if value is not None]
     expected = {3: len(leaf) - len(known)}
     if known:
         low, high = plain(min(known, key=order), element), plain(max(known, key=order), element)
         expected |= {5: high, 6: low, 7: True, 8: True}
-        # The deprecated pair, where there is one, must say the same.
-        expected |= {key: value for key, value in ((1, high), (2, low)) if key in found}
+        # Older readers take the first pair where the order is that of signed numbers.
+        expected |= {1: high, 2: low} if element is MICROS else {}
     else:
-        expected |= {key: False for key in (7, 8) if key in found}
+        expected |= {7: False, 8: False}
     return None if found == expected else "the footer's statistics are not those of its cells"
 
 
@@ -583,6 +809,20 @@ def leaf_values(column, index, cells):
     return [value for cell in cells for value in ([pick(item) for item in cell] if cell else [None])]
 
 
+def size_statistics(column, cells):
+    """How often each level occurs, as `size_statistics` has it: nothing for levels that a column does not have."""
+    definition, repetition = levels_of([column], (column.name,))
+    if not definition:
+        return {}
+    if not column.listed:
+        nulls = sum(cell is None for cell in cells)
+        return {3: [nulls, len(cells) - nulls]}
+    entries = sum(len(cell or ()) for cell in cells)
+    counts = [sum(cell is None for cell in cells)] * column.nullable
+    counts += [sum(cell is not None and not cell for cell in cells), entries]
+    return {2: [len(cells), sum(counts) - len(cells)], 3: counts}
+
+
 class File:
     """What could be read of one file: `rows` as (row number, dictionary), `faults` as (row number or None, what)."""
 
@@ -611,14 +851,20 @@ class File:
 
     def group(self, data, parquet, index, first, footer):
         """The cells of one row group by column, or None and a fault that says where it is damaged."""
-        cells, broken = {}, []
+        cells, broken, held = {}, [], 0
+        rows = parquet.metadata.row_group(index).num_rows
+        if rows > FOREIGN_ROWS_MAX or parquet.metadata.row_group(index).total_byte_size > ROW_GROUP_BYTES_MAX:
+            self.faults.append((None, "a row group is not decoded: it is above FOREIGN_ROWS_MAX or ROW_GROUP_BYTES_MAX"))
+            return None
         for column in TABLES[self.table]:
             try:
                 array = parquet.read_row_group(index, columns=[column.name], use_threads=False).column(column.name)
+                held += array.nbytes
+                if held > ROW_GROUP_BYTES_MAX:
+                    raise Bad("the row group's cells hold more than ROW_GROUP_BYTES_MAX")
                 cells[column.name] = python_cells(column, array)
             except Exception as error:
                 broken.append((column, str(error).splitlines()[0] if str(error) else type(error).__name__))
-        rows = parquet.metadata.row_group(index).num_rows
         for column, error in broken:
             start, end = (0, rows)
             if footer:
@@ -630,7 +876,7 @@ class File:
         if lengths != {rows} or not rows:
             self.faults.append((None, "a row group is empty, or does not have the number of rows that it says"))
         if footer:
-            self.check_statistics(footer.groups[index], cells)
+            self.check_statistics(data, footer.groups[index], cells)
         return cells if len(lengths) == 1 else None
 
     def place(self, start, end):
@@ -638,14 +884,16 @@ class File:
             return f"one of records {self.first_seq + start}..={self.first_seq + max(end, start + 1) - 1}"
         return f"one of payload rows {start}..={max(end, start + 1) - 1} of the part at {self.first_seq}"
 
-    def check_statistics(self, group, cells):
+    def check_statistics(self, data, group, cells):
         chunks = iter(group[1])
         for column in TABLES[self.table]:
             of = cells[column.name]
             for index, (path, element) in enumerate(column.leaves):
                 meta = next(chunks)[3]
                 try:
-                    fault = None if BAD in of else statistics_fault(meta, path, element, leaf_values(column, index, of))
+                    sizes = size_statistics(column, of)
+                    fault = None if BAD in of else statistics_fault(meta, path, element, leaf_values(column, index, of), sizes)
+                    fault = fault or contents_fault(data, meta)
                 except MALFORMED as error:
                     fault = f"its statistics can't be followed: {error!r}"
                 if fault:
@@ -680,7 +928,7 @@ def locate(data, footer, index, column, rows):
         try:
             for _, at, header in pages(data, begin, begin + meta[7]):
                 count = header[8][3] if 8 in header else 0
-                if not decompresses(data[at : at + header[3]], header):
+                if decompressed(data[at : at + header[3]], header) is None:
                     return (start, start + count) if count else (0, rows)
                 start += count
         except MALFORMED:
@@ -688,16 +936,441 @@ def locate(data, footer, index, column, rows):
     return 0, rows
 
 
-def decompresses(contents, header):
+def decompressed(contents, header):
+    """The contents of a page behind its levels, or None where they are not as long as it says."""
     v2 = header.get(8)
     levels = v2[5] + v2[6] if v2 else 0
-    if v2 and not v2.get(7, True):
-        return True
+    if v2 and not v2[7]:
+        return contents[levels:]
+    if header[2] == levels:
+        return b""
     try:
-        pa.decompress(contents[levels:], decompressed_size=header[2] - levels, codec="zstd")
-        return True
+        return pa.decompress(contents[levels:], decompressed_size=header[2] - levels, codec="zstd", asbytes=True)
     except Exception:
+        return None
+
+
+# ---- FORMAT.md §10: the windows log -------------------------------------------------------------------------------
+
+
+def is_time(value):
+    return type(value) is int and abs(value) < 1 << 53
+
+
+def is_flag(value):
+    return type(value) is bool
+
+
+def is_vkey(value):
+    try:
+        return isinstance(value, str) and Key(value) is not None
+    except (Bad, ValueError):
         return False
+
+
+def is_successor(value):
+    if value is not None:
+        check_shape(value, {"name": is_text, "sha256": is_hash, "bytes": is_count}, "successor")
+    return True
+
+
+REDACTED_FILE = {"name": is_text, "sha256": is_hash, "successor": is_successor}
+ENTRY_SHAPES = {
+    "key": {"action": one_of("adopt", "revoke"), "key": is_vkey, "from": is_count, "reason": is_text},
+    "open": {"window": is_name, "key": is_vkey, "records": is_count, "root": is_hash},
+    "head": {"window": is_name, "records": is_count, "root": is_hash},
+    "seal": {"window": is_name, "records": is_count, "root": is_hash, "note": lambda note: note is None or is_hash(note)},
+    "redaction": {
+        "window": is_name, "action": one_of("erase", "payloads", "shred", "records"), "authority": is_text, "reason": is_text,
+        "fields": is_counts, "files": list_of(REDACTED_FILE, "redacted file"),
+    },
+    "hold": {"window": is_name, "set": is_flag, "authority": is_text, "reason": is_text},
+    "timestamp": {"window": is_name, "sha256": is_hash},
+}  # fmt: skip
+
+
+def decode_entry(raw):
+    """One entry of the log. One entry has one spelling."""
+    try:
+        entry = json_object(raw.decode("utf-8"), "entry")
+    except UnicodeDecodeError as error:
+        raise Bad("the entry is not UTF-8") from error
+    shape = ENTRY_SHAPES.get(entry.get("type") if isinstance(entry, dict) and is_text(entry.get("type")) else None)
+    if shape is None:
+        raise Bad("it is no entry of a type that this version knows")
+    check_shape(entry, {"time": is_time, "type": is_text, **shape}, "entry")
+    if entry["type"] == "seal" and (entry["note"] is None) != (entry["records"] == 0):
+        raise Bad("a seal has a note where it has records")
+    return entry
+
+
+def tile_path(kind, index, width):
+    """Where a tile lies: `tile/0/x001/234.p/5`."""
+    groups = [f"{index % 1000:03}"]
+    while index := index // 1000:
+        groups.insert(0, f"x{index % 1000:03}")
+    return f"tile/{kind}/{'/'.join(groups)}" + ("" if width == TILE_WIDTH else f".p/{width}")
+
+
+def read_bundle(data, width):
+    """The entries of a bundle, each after its length."""
+    entries, at = [], 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        if at + 2 > len(data) or end > len(data):
+            raise Bad("an entry ends beyond the file")
+        entries.append(data[at + 2 : end])
+        at = end
+    if len(entries) != width:
+        raise Bad(f"it holds {len(entries)} entries, not {width}")
+    return entries
+
+
+def tile_hashes(leaves):
+    """The hashes of each level of tiles: the leaves, then the roots of each complete 256, of each complete 65,536, ..."""
+    level = leaves
+    while level:
+        yield level
+        below, level = level, []
+        for first in range(0, len(below) - TILE_WIDTH + 1, TILE_WIDTH):
+            nodes = below[first : first + TILE_WIDTH]
+            while len(nodes) > 1:
+                nodes = [sha256(b"\1", left, right) for left, right in zip(nodes[::2], nodes[1::2])]
+            level += nodes
+
+
+def parse_checkpoint(note):
+    """A log's checkpoint: three lines, whoever signed them."""
+    origin, size, root, more = checkpoint_lines(split_note(note)[0])
+    if more:
+        raise Bad("a checkpoint of a log has three lines")
+    return origin, size, root
+
+
+class Window:
+    """What the log says of one window."""
+
+    def __init__(self):
+        self.keys, self.heads, self.seal, self.redactions, self.held, self.timestamp = [], [], None, [], False, None
+        self.told = 0  # entries of the log up to the last one that says how far the ledger had grown
+
+    def key_of(self, records):
+        """The key whose note of so many records counts."""
+        return next((key for at, _, key in reversed(self.keys) if at < records), None)
+
+    def length(self):
+        """The fewest records that the ledger had."""
+        return self.seal["records"] if self.seal else self.heads[-1][0] if self.heads else 0
+
+    def marks(self):
+        """Sizes and roots that the log names."""
+        seal = [(self.seal["records"], bytes.fromhex(self.seal["root"]))] if self.seal else []
+        return [(at, root) for at, root, _ in self.keys] + self.heads + seal
+
+    def is_empty(self):
+        """Whether it was opened and sealed without ever having a record."""
+        return self.seal is not None and self.seal["records"] == 0
+
+    def lost(self, action):
+        return any(redaction["action"] == action for _, redaction in self.redactions)
+
+    def take(self, index, entry):
+        """Takes a further entry of this window; Bad where it can't stand there."""
+        kind = entry["type"]
+        if self.seal and kind in ("head", "seal"):
+            raise Bad("the window is sealed already")
+        if not self.seal and kind in ("redaction", "timestamp"):
+            raise Bad(f"a {kind} is about a sealed window")
+        if kind == "head":
+            if entry["records"] <= self.length():
+                raise Bad("a head is above the one before it")
+            self.heads.append((entry["records"], bytes.fromhex(entry["root"])))
+            self.told = index + 1
+        elif kind == "seal":
+            if entry["records"] < self.length():
+                raise Bad("a seal has fewer records than the last head")
+            self.seal, self.told = entry, index + 1
+        elif kind == "hold":
+            if entry["set"] == self.held:
+                raise Bad("a hold changes what stood before")
+            self.held = entry["set"]
+        elif kind == "timestamp":
+            self.timestamp = entry["sha256"]
+        else:
+            self.redact(index, entry)
+
+    def redact(self, index, entry):
+        if self.held:
+            raise Bad("a hold stands: nothing may be taken away")
+        # Files that one entry does not hold are taken away by several.
+        if self.is_empty() or self.lost("records") and entry["action"] != "records":
+            raise Bad("there is nothing left to take away")
+        erases = entry["action"] == "erase"
+        if any((file["successor"] is not None) != erases for file in entry["files"]) or entry["fields"] and not erases:
+            raise Bad("an erasure has successors and fields, nothing else has")
+        self.redactions.append((index, entry))
+
+
+class Log:
+    """The windows log of one gateway: what it says, and what does not hold."""
+
+    def __init__(self, folder, gateway):
+        self.folder, self.gateway, self.origin = folder, gateway, f"sealgate/{gateway}"
+        self.size, self.tree, self.roots, self.leaves = 0, Tree(), {}, []
+        self.identities, self.windows, self.bound = [], {}, set()  # identities: {"key", "from", "revoked"}
+        self.findings, self.pinned, self.cosigned, self.witnesses = [], False, None, NOT_CHECKED
+
+    def find(self, place, what, level="L3"):
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append({"level": level, "place": f"{LOG_FOLDER}/{place}", "what": what})
+
+    def fails(self):
+        return any(finding["level"] == "L3" for finding in self.findings)
+
+    def read(self, name):
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            raise Bad(f"it can't be read: {error.strerror}") from error
+
+    def verify(self, keys, pins):
+        own = []
+        for pin in pins:
+            try:
+                own += [(pin, parse_checkpoint(pin))] if parse_checkpoint(pin)[0] == self.origin else []
+            except Bad as error:
+                self.find("", f"a pinned checkpoint can't be read: {error}")
+        try:
+            note = self.read(CHECKPOINT_NAME)
+            origin, self.size, root = parse_checkpoint(note)
+            if self.size > ENTRIES_MAX:
+                raise Bad("it has more than ENTRIES_MAX entries")
+        except Bad as error:
+            self.size = 0
+            return self.find(CHECKPOINT_NAME, str(error))
+        if origin != self.origin:
+            self.find(CHECKPOINT_NAME, f"it is of {origin}, the folder is that of {self.gateway}")
+        self.read_cosigned()
+        wanted = {size for _, (_, size, _) in own} | ({self.cosigned[1]} if self.cosigned else set())
+        self.read_entries(wanted)
+        if len(self.leaves) != self.size or self.tree.root() != root:
+            self.find(CHECKPOINT_NAME, "the entries do not have the signed root")
+        self.check_tiles()
+        self.check_files()
+        self.check_signer(note)
+        self.check_handovers()
+        self.check_trust(keys)
+        for pin, checkpoint in own:
+            self.pinned = True
+            self.check_older("a pinned checkpoint", pin, checkpoint)
+        if self.cosigned:
+            self.check_older(COSIGNED_NAME, self.cosigned[0], (self.origin, *self.cosigned[1:]))
+
+    def read_cosigned(self):
+        """The checkpoint that witnesses cosigned, as (note, size, root)."""
+        if not os.path.lexists(self.folder / COSIGNED_NAME):
+            return
+        try:
+            note = self.read(COSIGNED_NAME)
+            origin, size, root = parse_checkpoint(note)
+            if origin != self.origin:
+                raise Bad("it is of another log")
+            self.cosigned = note, size, root
+        except Bad as error:
+            self.find(COSIGNED_NAME, str(error))
+
+    def read_entries(self, wanted):
+        """Takes in the entries, bundle by bundle; stops at the first bundle that can't be read."""
+        if 0 in wanted:
+            self.roots[0] = self.tree.root()
+        for first in range(0, self.size, TILE_WIDTH):
+            width = min(TILE_WIDTH, self.size - first)
+            path = tile_path("entries", first // TILE_WIDTH, width)
+            try:
+                entries = read_bundle(self.read(path), width)
+            except Bad as error:
+                return self.find(path, str(error))
+            for raw in entries:
+                index = len(self.leaves)
+                self.leaves.append(sha256(b"\0", raw))
+                self.tree.push(raw)
+                try:
+                    self.take(index, decode_entry(raw))
+                except Bad as error:
+                    self.find(path, f"entry {index}: {error}")
+                adopted = self.identities and self.identities[-1]["from"] == self.tree.size
+                if adopted or self.tree.size in wanted:
+                    self.roots[self.tree.size] = self.tree.root()
+
+    def take(self, index, entry):
+        """The grammar of the log. What is not taken changes nothing."""
+        if entry["type"] == "key":
+            return self.take_key(index, entry)
+        if not self.identities:
+            raise Bad("entry 0 adopts the first identity key, and does not here")
+        if entry["type"] == "open":
+            return self.open(index, entry)
+        if entry["window"] not in self.windows:
+            raise Bad("no entry before it opens the window")
+        self.windows[entry["window"]].take(index, entry)
+
+    def take_key(self, index, entry):
+        key = Key(entry["key"])
+        if entry["action"] == "adopt":
+            if (index == 0) != (not self.identities):
+                raise Bad("entry 0 adopts the first identity key, and does not here")
+            if entry["from"] != index + 1 or key.name != self.origin or any(key == known["key"] for known in self.identities):
+                raise Bad("an identity key is named after its gateway, signs from its entry on, and is adopted once")
+            self.identities.append({"key": key, "from": index + 1, "revoked": None})
+            return
+        known = next((known for known in self.identities[:-1] if known["key"] == key), None)
+        if known is None or entry["from"] > index or known["revoked"] is not None and entry["from"] > known["revoked"]:
+            raise Bad("a revocation is of an older key, counts from an entry before it, and is not taken back")
+        known["revoked"] = entry["from"]
+
+    def open(self, index, entry):
+        key, at, root = Key(entry["key"]), entry["records"], bytes.fromhex(entry["root"])
+        window = self.windows.get(entry["window"]) or Window()
+        if window.seal:
+            raise Bad("the window is sealed already")
+        if key.name != f"{self.origin}/{entry['window']}" or key in self.bound:
+            raise Bad("a window key is named after its window, and bound once")
+        if at < window.keys[-1][0] if window.keys else (at, root) != (0, sha256()):
+            raise Bad("a window is opened without records, and goes on from where it was")
+        self.bound.add(key)
+        window.keys.append((at, root, key))
+        window.told = index + 1
+        self.windows[entry["window"]] = window
+
+    def check_tiles(self):
+        """The hash tiles hold the hashes of the entries."""
+        for level, hashes in enumerate(tile_hashes(self.leaves)):
+            for first in range(0, len(hashes), TILE_WIDTH):
+                expected = hashes[first : first + TILE_WIDTH]
+                path = tile_path(level, first // TILE_WIDTH, len(expected))
+                try:
+                    if self.read(path) != b"".join(expected):
+                        self.find(path, "it does not hold the hashes of the entries")
+                except Bad as error:
+                    self.find(path, str(error))
+
+    def check_files(self):
+        """The folder holds what the log's size calls for, and nothing else."""
+        expected, count, level = {CHECKPOINT_NAME, *([COSIGNED_NAME] if self.cosigned else [])}, self.size, "entries"
+        expected |= {f"handover-{known['from']:012}" for known in self.identities[1:]}
+        while count:
+            expected |= {tile_path(level, at // TILE_WIDTH, min(TILE_WIDTH, count - at)) for at in range(0, count, TILE_WIDTH)}
+            count, level = (count, 0) if level == "entries" else (count // TILE_WIDTH, level + 1)
+        folders = {path[:at] for path in expected for at, c in enumerate(path) if c == "/"}
+        left = [""]
+        while left:
+            below = left.pop()
+            try:
+                names = list(os.scandir(self.folder / below))
+            except OSError as error:
+                self.find(below, f"it can't be listed: {error.strerror}")
+                continue
+            for item in names:
+                path = f"{below}/{item.name}" if below else item.name
+                if item.is_dir(follow_symlinks=False) and path in folders:
+                    left.append(path)
+                elif item.is_dir(follow_symlinks=False) or path not in expected:
+                    self.find(path, "a log of this size does not have it")
+
+    def identity_of(self, size):
+        """The identity key that signs checkpoints of so many entries."""
+        return next((known for known in reversed(self.identities) if known["from"] <= size), None)
+
+    def check_signer(self, note):
+        signer = self.identity_of(self.size)
+        try:
+            if signer is None:
+                raise Bad("the log names no identity key")
+            open_exactly(note, [signer["key"]])
+        except Bad as error:
+            self.find(CHECKPOINT_NAME, str(error))
+
+    def check_handovers(self):
+        for before, adopted in zip(self.identities, self.identities[1:]):
+            name = f"handover-{adopted['from']:012}"
+            try:
+                note = self.read(name)
+                open_exactly(note, [before["key"], adopted["key"]])
+                if parse_checkpoint(note) != (self.origin, adopted["from"], self.roots.get(adopted["from"])):
+                    raise Bad("it is not the checkpoint that ends with the new key's entry")
+            except Bad as error:
+                self.find(name, str(error))
+
+    def check_trust(self, keys):
+        """The caller's key is one of the log's, and leads to the newest."""
+        given = [place for place, known in enumerate(self.identities) if known["key"] in keys]
+        if not given:
+            what = "none of this log's identity keys" if any(key.name == self.origin for key in keys) else "of another gateway"
+            return self.find(CHECKPOINT_NAME, f"the key given is {what}")
+        known, following = self.identities[given[-1]], self.identities[given[-1] + 1 :]
+        if following and known["revoked"] is not None and known["revoked"] < following[0]["from"]:
+            self.find(CHECKPOINT_NAME, f"the key given was revoked from {known['revoked']} entries on, before it handed over")
+
+    def check_older(self, place, note, checkpoint):
+        """An earlier checkpoint: this log goes on from it, and a key signed it that counts at its size."""
+        origin, size, root = checkpoint
+        if size > self.size:
+            return self.find(CHECKPOINT_NAME, f"{place} has {size} entries, the log here ends at {self.size}")
+        if origin != self.origin or self.roots.get(size) != root:
+            return self.find(CHECKPOINT_NAME, f"this log does not go on from {place}: it is another one")
+        signer = self.identity_of(size)
+        try:
+            if signer is None or signer["revoked"] is not None and size > signer["revoked"]:
+                raise Bad("no identity key counts at its size")
+            open_among(note, signer["key"])
+        except Bad as error:
+            self.find(CHECKPOINT_NAME, f"{place}: {error}")
+
+    def report(self):
+        return {
+            "gateway": self.gateway, "size": self.size, "root": self.tree.root().hex(), "pinned": self.pinned,
+            "levels": {"L3": FAIL if self.fails() else PASS if self.pinned else NOT_CHECKED, "L4": self.witnesses},
+            "findings": self.findings,
+        }  # fmt: skip
+
+
+# ---- FORMAT.md §11: files as redactions left them ---------------------------------------------------------------------
+
+
+def file_name(file, revision=0):
+    return f"{file['table']}-{file['first_seq']:012}" + (f".r{revision}" if revision else "") + ".parquet"
+
+
+def standing_files(manifest, redactions):
+    """What stands there of the manifest's files, each with the name and bytes that it has now, and what does not fit."""
+    files = [{**file, "sealed": file["name"], "name": file_name(file), "revision": 0} for file in manifest["files"]]
+    wrong = []
+    for index, redaction in redactions:
+        wrong += [(index, what) for what in redact(files, redaction)]
+    return files, wrong
+
+
+def redact(files, redaction):
+    """Applies one redaction to `files`; yields what does not fit."""
+    action = redaction["action"]
+    for gone in redaction["files"]:
+        file = next((file for file in files if (file["name"], file["sha256"]) == (gone["name"], gone["sha256"])), None)
+        if file is None:
+            yield f"no file {gone['name']} with that hash stood there"
+        elif gone["successor"] is None:
+            if action == "payloads" and file["table"] != "payloads":
+                yield "it takes records away, and says payloads"
+            files.remove(file)
+        elif file["table"] != "payloads":
+            yield "records are not erased field by field"
+        else:
+            file["revision"] += 1
+            file["name"] = file_name(file, file["revision"])
+            if gone["successor"]["name"] != file["name"]:
+                yield f"{gone['successor']['name']} is not the next name of {gone['name']}"
+            file["sha256"], file["bytes"] = gone["successor"]["sha256"], gone["successor"]["bytes"]
+    if action == "shred" and (redaction["files"] or any(f["table"] == "payloads" and f["key"] is None for f in files)):
+        yield "only encrypted payloads are shredded, and their files stay"
 
 
 # ---- FORMAT.md §8: the walk over one ledger -----------------------------------------------------------------------------
@@ -706,89 +1379,154 @@ def decompresses(contents, header):
 class Ledger:
     """Findings and verdicts for one ledger."""
 
-    def __init__(self, gateway=None, window=None):
+    def __init__(self, gateway, window):
         self.gateway, self.window, self.state, self.records, self.root = gateway, window, None, 0, None
-        self.levels = dict.fromkeys(LEVELS, "NOT CHECKED")
+        self.levels = dict.fromkeys(LEVELS, NOT_CHECKED)
         self.findings, self.left_out = [], 0
         self.tree, self.head, self.due = Tree(), ZERO, 0
         self.counts, self.open, self.closed = Counter(), set(), False
+        self.marks, self.erased, self.kept = {}, Counter(), "none"
 
     def find(self, level, place, what, seq=None):
-        self.levels[level] = "FAIL"
-        if len(self.findings) < FINDINGS_MAX:
+        # Of each level that fails one finding is always kept.
+        if len(self.findings) < FINDINGS_MAX or self.levels[level] != FAIL:
             self.findings.append({"level": level, "seq": seq, "place": place, "what": what})
         else:
             self.left_out += 1
+        self.levels[level] = FAIL
 
     def find_record(self, seq, what, level="L2"):
         self.find(level, f"record {seq}", what, seq)
 
-    def verify(self, folder, key):
+    def verify(self, folder, log):
+        window = log.windows.get(self.window)
+        if window is None:
+            return self.find("L3", "window", "no entry of the log opens this window")
+        if window.is_empty():
+            return self.find("L3", "window", "the log says that this window never had a record")
         try:
-            manifest, root = open_ledger_note((folder / NOTE_NAME).read_bytes(), key)
-        except FileNotFoundError:
-            return self.find("L0", NOTE_NAME, "the folder has no note")
+            note, manifest, self.root = self.open_note(folder, window)
         except (Bad, OSError) as error:
             return self.find("L0", NOTE_NAME, str(error))
-        for level in ("L0", "L1", "L2"):
-            self.levels[level] = "PASS"
-        if (self.gateway or manifest["gateway"], self.window or manifest["window"]) != (manifest["gateway"], manifest["window"]):
-            self.find("L0", NOTE_NAME, f"it is signed for {manifest['gateway']}/{manifest['window']}, and lies in another folder")
-        self.gateway, self.window, self.state = manifest["gateway"], manifest["window"], manifest["state"]
-        self.records, self.root = manifest["records"], root
-        self.check_file_set(manifest, sorted(path.name for path in folder.iterdir() if path.name != NOTE_NAME))
-        files = manifest["files"]
-        at = 0
-        while at < len(files):
-            file, payloads = files[at], None
-            if at + 1 < len(files) and files[at + 1]["table"] == "payloads" and files[at + 1]["first_seq"] == file["first_seq"]:
-                payloads = files[at + 1]
-            at += 2 if payloads else 1
-            self.part(folder, file, payloads)
+        self.levels.update(L0=PASS, L5=PASS)
+        # A ledger does not hold against a log that does not hold itself, or that the caller can't tell from another.
+        if log.pinned and not log.fails():
+            self.levels["L3"] = PASS
+        self.state, self.records = manifest["state"], manifest["records"]
+        files, wrong = standing_files(manifest, window.redactions)
+        for index, what in wrong:
+            self.find("L3", f"entry {index}", what)
+        self.check_file_set(manifest, files, window, folder)
+        self.check_against_log(note, window, folder)
+        if window.lost("records"):
+            self.kept = "removed"
+            return
+        self.levels.update({level: PASS for level in ("L1", "L2") if self.levels[level] != FAIL})
+        self.mark(window.marks())
+        self.parts(folder, manifest["files"], {file["sealed"]: file for file in reversed(files)})
         self.check_end(manifest)
+        self.check_erased(manifest, window)
 
-    def check_file_set(self, manifest, names):
+    def open_note(self, folder, window):
+        """The note under the key that the log binds to its size."""
+        try:
+            note = (folder / NOTE_NAME).read_bytes()
+        except FileNotFoundError as error:
+            raise Bad("the folder has no note") from error
+        key = window.key_of(note_size(note))
+        if key is None:
+            raise Bad("the log binds no key to a note of so many records")
+        manifest, root = open_ledger_note(note, key)
+        if (manifest["gateway"], manifest["window"]) != (self.gateway, self.window):
+            raise Bad(f"it is signed for {manifest['gateway']}/{manifest['window']}, and lies in another folder")
+        return note, manifest, root
+
+    def check_file_set(self, manifest, files, window, folder):
         listed = [file["name"] for file in manifest["files"]]
         if len(set(listed)) != len(listed):
             self.find("L0", "manifest", "it lists a file twice")
         for file in manifest["files"]:
             if file["name"] != file_name(file):
                 self.find("L0", file["name"], "the name is not that of its table and first seq")
-        for name in names:
-            if name not in listed:
-                self.find("L0", name, "the file is not in the manifest")
+            if file["key"] is not None and file["table"] == "records":
+                self.find("L0", file["name"], "a records file is not encrypted")
+        expected = {NOTE_NAME, *(file["name"] for file in files)} | ({TIMESTAMP_NAME} if window.timestamp else set())
+        for item in sorted(os.scandir(folder), key=lambda item: item.name):
+            if item.is_dir(follow_symlinks=False) or item.name not in expected:
+                self.find("L0", item.name, "it is not among the ledger's files")
 
-    def part(self, folder, file, payload_file):
+    def check_against_log(self, note, window, folder):
+        """What the log says of the ledger, save for the roots along the way."""
+        seal = window.seal
+        if seal:
+            sealed = (seal["note"], seal["records"], seal["root"])
+            if sealed != (sha256(note).hex(), self.records, self.root.hex()) or self.state != "sealed":
+                self.find("L3", NOTE_NAME, "it is not the note that was sealed")
+        elif self.state == "sealed":
+            self.find("L5", NOTE_NAME, "it says sealed, and the log does not yet")
+        if self.records < window.length():
+            what = f"the log names {window.length()} records: the others are not in a part yet, or were taken away"
+            self.find("L5", "ledger", what, self.records)
+        if window.timestamp:
+            try:
+                if sha256((folder / TIMESTAMP_NAME).read_bytes()).hex() != window.timestamp:
+                    self.find("L3", TIMESTAMP_NAME, "its bytes are not those that the log names")
+            except OSError as error:
+                self.find("L3", TIMESTAMP_NAME, f"it can't be read: {error.strerror}")
+
+    def parts(self, folder, files, standing):
+        at = 0
+        while at < len(files):
+            file, payloads = files[at], None
+            if at + 1 < len(files) and files[at + 1]["table"] == "payloads" and files[at + 1]["first_seq"] == file["first_seq"]:
+                payloads = files[at + 1]
+            at += 2 if payloads else 1
+            self.part(folder, file, payloads, standing)
+
+    def part(self, folder, file, payload_file, standing):
         if file["table"] != "records" or file["first_seq"] != self.due:
             self.find("L1", file["name"], f"a records file that starts at {self.due} is due here")
         if file["table"] == "records" and file["rows"] != file["records"]:
             self.find("L1", file["name"], "the manifest gives it another number of rows than of records")
         if payload_file and payload_file["records"] != file["records"]:
             self.find("L1", payload_file["name"], "the manifest gives it another number of records than the part has")
-        rows = self.rows(folder, file)
+        rows = self.rows(folder, standing.get(file["name"]))
         end, commitments = file["first_seq"] + file["records"], {}
         for _, row in rows if file["table"] == "records" else []:
             seq = self.record(row, end)
             if row["payload_hash"] is not None:
                 commitments[seq] = row["payload_hash"]
         self.resume_at(end)
-        self.payloads(self.rows(folder, payload_file) if payload_file else [], commitments)
+        now = payload_file and standing.get(payload_file["name"])
+        if payload_file and payload_file["key"] is not None:
+            self.kept = "encrypted"
+            if now:
+                self.contents(folder, now)
+        elif now or not payload_file:
+            self.payloads(self.rows(folder, now), commitments)
 
-    def rows(self, folder, file):
-        """Reads one file: its bytes against the manifest, its structure, its rows."""
+    def contents(self, folder, file):
+        """The bytes of one file, also where they are not the sealed ones; None where there are none."""
         name = file["name"]
         if file["bytes"] > FILE_BYTES_MAX:
             self.find("L0", name, "it is larger than FILE_BYTES_MAX")
-            return []
+            return None
         try:
-            # Not the name as signed: that could be a path out of the folder.
-            with open(folder / file_name(file), "rb") as source:
+            with open(folder / name, "rb") as source:
                 data = source.read(FILE_BYTES_MAX + 1)
         except (OSError, ValueError) as error:
             self.find("L0", name, f"it can't be read: {error}")
-            return []
+            return None
         if len(data) != file["bytes"] or sha256(data).hex() != file["sha256"]:
             self.find("L0", name, "its bytes are not the sealed ones (SHA-256 or length differ)")
+        return data
+
+    def rows(self, folder, file):
+        """Reads one file: its bytes against the manifest, its structure, its rows."""
+        data = self.contents(folder, file) if file else None
+        if data is None:
+            return []
+        name = file["name"]
         read = File(data, file["table"], self.gateway, self.window, file["first_seq"])
         for number, what in read.faults:
             if number is not None and file["table"] == "records":
@@ -800,7 +1538,7 @@ class Ledger:
         return read.rows
 
     def fits(self, row, **changed):
-        return sha256(preimage(self.gateway, self.window, self.head, {**row, **changed})) == row["hash"]
+        return sha256(preimage(self.gateway, self.window, self.head, {**row, **changed} if changed else row)) == row["hash"]
 
     def record(self, row, end):
         """Takes the next row of a records file; returns the seq that it was taken for."""
@@ -826,7 +1564,19 @@ class Ledger:
         self.head = row["hash"]
         self.tree.push(row["hash"])
         self.due += 1
+        self.check_mark()
         return seq
+
+    def mark(self, marks):
+        """Sizes at which the log names the ledger's root."""
+        for size, root in marks:
+            self.marks.setdefault(size, set()).add(root)
+        self.check_mark()
+
+    def check_mark(self):
+        roots = self.marks.get(self.tree.size)
+        if roots and roots != {self.tree.root()}:
+            self.find("L3", "ledger", f"the first {self.tree.size} records do not have the root that the log names")
 
     def resume_at(self, seq):
         """Names the records missing before `seq`, and goes on from there."""
@@ -867,6 +1617,7 @@ class Ledger:
             if seq <= last or (row["gateway"], row["change_window"]) != (self.gateway, self.window):
                 self.find_record(seq, "its payload row is out of order or names another ledger")
             last = seq
+            self.erased.update(name for name, _ in row["erased"])
             expected, fault = commitments.pop(seq, None), payload_fault(row)
             if expected is None:
                 self.find_record(seq, "a payload row belongs to no record of the part")
@@ -889,16 +1640,27 @@ class Ledger:
         if self.closed != (self.state == "sealed"):
             self.find("L2", "ledger", "a sealed ledger ends with window_close, an open one does not")
 
+    def check_erased(self, manifest, window):
+        """What is left of the payloads; where all files are there, each erasure has its entry in the log."""
+        if window.lost("payloads"):
+            self.kept = "removed"
+        if self.kept != "none":
+            return
+        said = Counter()
+        for _, redaction in window.redactions:
+            said.update(redaction["fields"])
+        # Compared as they are: a Counter would take a field with the number 0 for one that is not named.
+        if dict(said) != dict(self.erased):
+            self.find("L2", "payloads", f"erased are {dict(self.erased)}, the log's redactions say {dict(said)}")
+        if any(file["table"] == "payloads" for file in manifest["files"]):
+            self.kept = "erased" if self.erased else "full"
+
     def report(self):
         return {
-            "gateway": self.gateway, "window": self.window, "state": self.state, "records": self.records,
-            "root": self.root and self.root.hex(), "levels": self.levels, "findings": self.findings,
-            "findings_left_out": self.left_out,
+            "folder": f"{self.gateway}/{self.window}", "gateway": self.gateway, "window": self.window, "state": self.state,
+            "records": self.records, "root": self.root and self.root.hex(), "payloads": self.kept, "levels": self.levels,
+            "findings": self.findings, "findings_left_out": self.left_out,
         }  # fmt: skip
-
-
-def file_name(file):
-    return f"{file['table']}-{file['first_seq']:012}.parquet"
 
 
 def counts_in(detail):
@@ -913,42 +1675,264 @@ def body_fits(row):
     body, digest, capture = row["body"], row["body_sha256"], row["body_capture"]
     if body is None or digest is None or capture not in ("full", "redacted"):
         return True
-    return sha256(body) == digest and (capture != "full" or row["body_bytes"] == len(body))
+    counted = capture == "full" and "body_bytes" not in dict(row["erased"])
+    return sha256(body) == digest and (not counted or row["body_bytes"] == len(body))
 
 
-# ---- Command line ----------------------------------------------------------------------------------------------------
+# ---- FORMAT.md §12: witnesses and timestamps -----------------------------------------------------------------------------
 
 
-def verify_folder(root, key):
-    """Reports for EVIDENCE_DIR/GATEWAY/WINDOW, or for the one ledger that `root` is."""
-    if (root / NOTE_NAME).exists():
-        ledger = Ledger()
-        ledger.verify(root, key)
-        return [ledger]
-    ledgers = []
-    for gateway in sorted(root.iterdir()):
-        for window in sorted(gateway.iterdir()) if gateway.is_dir() else [None]:
-            ledger = Ledger(gateway.name, window and window.name)
-            if window is None or not window.is_dir():
-                ledger.find("L0", str(window or gateway), "a file stands where only folders belong")
-            else:
-                ledger.verify(window, key)
-            ledgers.append(ledger)
-    return ledgers
+class Policy:
+    """A witness policy (C2SP tlog-policy): which logs, which witnesses, and how many of them."""
+
+    def __init__(self, raw):
+        if any(c < 0x20 and c not in b"\t\n" or c == 0x7F for c in raw):
+            raise Bad("it holds a control character")
+        self.logs, self.witnesses, self.groups, self.quorum = [], {}, {}, None
+        self.members = set()
+        for line in raw.decode("utf-8", "surrogateescape").split("\n"):
+            words = line.strip(" \t").replace("\t", " ").split()
+            if words and not words[0].startswith("#"):
+                self.take(words[0], words[1:])
+        if self.quorum is None:
+            raise Bad("it has no quorum line")
+
+    def take(self, word, rest):
+        if word == "log" and len(rest) in (1, 2):
+            self.logs.append(self.new_key(rest[0], 1, self.logs))
+        elif word == "witness" and len(rest) in (2, 3):
+            self.witnesses[self.new_name(rest[0])] = self.new_key(rest[1], 4, self.witnesses.values())
+        elif word == "group" and len(rest) >= 3:
+            self.take_group(self.new_name(rest[0]), rest[1], rest[2:])
+        elif word == "quorum" and len(rest) == 1 and self.quorum is None:
+            if rest[0] != "none" and not self.is_known(rest[0]):
+                raise Bad(f"the quorum {rest[0]!r} is not defined before it")
+            self.quorum = rest[0]
+        else:
+            raise Bad(f"this line is not one of a policy: {word} {' '.join(rest)}")
+
+    def take_group(self, name, threshold, members):
+        if not all(self.is_known(member) for member in members) or self.members & set(members) or len(set(members)) != len(members):
+            raise Bad(f"a member of group {name!r} is not defined before it, or is a member already")
+        self.members |= set(members)
+        count = {"all": str(len(members)), "any": "1"}.get(threshold, threshold)
+        if not DECIMAL.match(count) or not 1 <= int(count) <= len(members):
+            raise Bad(f"the threshold of group {name!r} is all, any, or 1 to the number of its members")
+        self.groups[name] = int(count), members
+
+    def is_known(self, name):
+        return name in self.witnesses or name in self.groups
+
+    def new_name(self, name):
+        if self.is_known(name) or name == "none":
+            raise Bad(f"{name!r} is defined twice, or reserved")
+        return name
+
+    def new_key(self, vkey, type, known):
+        key = Key(vkey, type)
+        if any(key.raw == other.raw for other in known):
+            raise Bad("it names one public key twice")
+        return key
+
+    def met(self, name, cosigned):
+        """Whether the witnesses in `cosigned` are enough for a witness or group."""
+        if name == "none" or name in cosigned:
+            return True
+        count, members = self.groups.get(name, (1, []))
+        return sum(self.met(member, cosigned) for member in members) >= count
+
+    def check(self, log):
+        """Raises Bad where the log's cosigned checkpoint is not what the policy asks for."""
+        if log.cosigned is None:
+            if self.quorum != "none":
+                raise Bad("the log has no cosigned checkpoint")
+            return
+        note, size, _ = log.cosigned
+        signer = log.identity_of(size)
+        if self.logs and (signer is None or signer["key"] not in self.logs):
+            raise Bad("it is not signed by a log key that the policy names")
+        text, lines = split_note(note)
+        cosigned = {name for name, key in self.witnesses.items() if any([is_cosigned(text, line, key) for line in lines[:SIGNATURES_MAX]])}
+        if not self.met(self.quorum, cosigned):
+            raise Bad(f"{len(cosigned)} of the witnesses of the policy cosigned it, which is not its quorum")
+
+
+def is_cosigned(text, line, key):
+    """Whether a line is the cosignature (cosignature/v1) of a witness; one that says so and does not verify is Bad."""
+    signature = key.signature(line)
+    if signature is None:
+        return False
+    if len(signature) != 72:
+        raise Bad(f"a cosignature by {key.name} has another length")
+    seconds = int.from_bytes(signature[:8], "big")
+    key.check(signature[8:], f"cosignature/v1\ntime {seconds}\n{text}")
+    return True
+
+
+def timestamp_fault(folder, ca):
+    """What is wrong with the timestamp over a sealed note, by `openssl ts`; None where it holds."""
+    if not (folder / TIMESTAMP_NAME).is_file():
+        return "the sealed window has no timestamp"
+    command = ["openssl", "ts", "-verify", "-data", folder / NOTE_NAME, "-in", folder / TIMESTAMP_NAME, "-CAfile", ca]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode == 0 and "Verification: OK" in result.stdout + result.stderr:
+        return None
+    lines = result.stderr.strip().splitlines()
+    return f"openssl ts does not verify it: {lines[-1] if lines else 'no reason given'}"
+
+
+# ---- Folders: which logs and ledgers there are ---------------------------------------------------------------------------
+
+
+class Evidence:
+    """Everything found in a folder, verified."""
+
+    def __init__(self, keys, pins, policy=None, ca=None):
+        self.keys, self.pins, self.policy, self.ca = keys, pins, policy, ca
+        self.logs, self.ledgers, self.strays = [], [], []
+
+    def verify(self, root):
+        """`root` is the folder `evidence`, a gateway's, or a window's."""
+        root = Path(os.path.abspath(root))
+        if (root / LOG_FOLDER).is_dir():
+            self.gateway(root)
+        elif (root / NOTE_NAME).exists() or (root.parent / LOG_FOLDER).is_dir():
+            self.gateway(root.parent, root.name)
+        else:
+            for item in sorted(os.scandir(root), key=lambda item: item.name):
+                if item.is_dir(follow_symlinks=False) and is_name(item.name):
+                    self.gateway(Path(item.path))
+                else:
+                    self.strays.append(item.name)
+        return self
+
+    def gateway(self, folder, only=None):
+        """A gateway's log, and its windows or only one of them."""
+        name = folder.name
+        log = Log(folder / LOG_FOLDER, name)
+        log.verify(self.keys, self.pins)
+        self.check_witnesses(log)
+        found = set()
+        for item in sorted(os.scandir(folder), key=lambda item: item.name):
+            is_folder = item.is_dir(follow_symlinks=False)
+            if is_folder and item.name == LOG_FOLDER or only not in (None, item.name):
+                continue
+            if not is_folder or not is_name(item.name):
+                self.strays.append(f"{name}/{item.name}")
+                continue
+            found.add(item.name)
+            ledger = Ledger(name, item.name)
+            ledger.verify(Path(item.path), log)
+            self.check_timestamp(ledger, log, Path(item.path))
+            self.ledgers.append(ledger)
+        for window, state in sorted(log.windows.items()):
+            if window not in found and only in (None, window) and not state.is_empty():
+                ledger = Ledger(name, window)
+                ledger.find("L5", "window", f"the log opens it and names {state.length()} records, and nothing of it is here")
+                self.ledgers.append(ledger)
+        self.logs.append(log)
+
+    def check_witnesses(self, log):
+        if self.policy is None:
+            return
+        try:
+            self.policy.check(log)
+            log.witnesses = PASS
+        except Bad as error:
+            log.witnesses = FAIL
+            log.find(COSIGNED_NAME, str(error), "L4")
+
+    def check_timestamp(self, ledger, log, folder):
+        """L4 of a ledger: that of its log, where witnesses saw what the log says of it; with a CA, that of its timestamp."""
+        if ledger.root is None:
+            return
+        witnessed = log.cosigned is not None and log.windows[ledger.window].told <= log.cosigned[1]
+        ledger.levels["L4"] = NOT_CHECKED if log.witnesses == PASS and not witnessed else log.witnesses
+        if self.ca is None or ledger.state != "sealed":
+            return
+        fault = timestamp_fault(folder, self.ca)
+        if fault:
+            ledger.find("L4", TIMESTAMP_NAME, fault)
+        elif self.policy is None:
+            ledger.levels["L4"] = PASS
+
+    def missing_logs(self):
+        """Pinned logs that are not there."""
+        origins = {log.origin for log in self.logs}
+        return [origin for pin in self.pins if (origin := pin.split(b"\n")[0].decode(errors="replace")) not in origins]
+
+    def exit_code(self):
+        below = [level for level in LEVELS if level != "L5"]
+        if self.strays or any(log.findings for log in self.logs):
+            return 1
+        if any(ledger.levels[level] == FAIL for ledger in self.ledgers for level in below):
+            return 1
+        incomplete = not self.logs or self.missing_logs() or any(ledger.levels["L5"] == FAIL for ledger in self.ledgers)
+        return 2 if incomplete else 0
+
+    def report(self):
+        return {
+            "logs": [log.report() for log in self.logs], "ledgers": [ledger.report() for ledger in self.ledgers],
+            "strays": self.strays, "exit": self.exit_code(),
+        }  # fmt: skip
+
+
+# ---- Output ----------------------------------------------------------------------------------------------------------
+
+
+def print_log(log):
+    report = log.report()
+    print(f"{log.gateway}: windows log of {log.size} entries, root {report['root']}")
+    for level, verdict in report["levels"].items():
+        print(f"  {level} {LEVELS[level]:<28} {verdict}")
+    for finding in log.findings:
+        print(f"  {finding['level']} {finding['place']}: {finding['what']}")
+    if log.witnesses == PASS and log.cosigned and log.size > log.cosigned[1]:
+        print(f"  the last {log.size - log.cosigned[1]} entries are not witnessed yet, and the ledgers that they speak of not either")
+
+
+PAYLOADS = {
+    "erased": "payloads: fields were erased, as the log says; the others were checked",
+    "removed": "payloads: removed, as the log says",
+    "encrypted": "payloads: encrypted; the bytes of the files were checked, their rows were not",
+}
 
 
 def print_ledger(report):
     size = f"{report['records']} records" if report["root"] else "not opened"
-    name = "/".join(filter(None, (report["gateway"], report["window"]))) or "unknown ledger"
-    print(f"{name}: {report['state'] or 'unknown state'}, {size}, root {report['root'] or '-'}")
+    print(f"{report['folder']}: {report['state'] or 'unknown state'}, {size}, root {report['root'] or '-'}")
     for level, title in LEVELS.items():
         print(f"  {level} {title:<28} {report['levels'][level]}")
     for finding in report["findings"]:
         print(f"  {finding['level']} {finding['place']}: {finding['what']}")
     if report["findings_left_out"]:
         print(f"  and {report['findings_left_out']} more findings")
+    if report["payloads"] in PAYLOADS:
+        print(f"  {PAYLOADS[report['payloads']]}")
     if report["state"] == "open":
-        print("  open: nothing signed says where this ledger ends; the newest records may be missing")
+        print("  open: how far it had grown, the log's last head says; the newest records may not be in a part yet")
+
+
+def plural(count, noun):
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def summary(evidence):
+    """One line that says what was checked, and nothing more."""
+    if not evidence.logs:
+        return "nothing to check was found, which is not a pass"
+    words = [f"{plural(len(evidence.ledgers), 'ledger')} of {plural(len(evidence.logs), 'gateway')}"]
+    for verdict, word in ((PASS, "checked and held"), (FAIL, "FAILED"), (NOT_CHECKED, "not checked")):
+        counts = [(level, sum(of.levels[level] == verdict for of in evidence.ledgers)) for level in LEVELS]
+        text = [level if count == len(evidence.ledgers) else f"{level} of {count}" for level, count in counts if count]
+        words += [f"{word}: {', '.join(text)}"] if text else []
+    if any(log.findings for log in evidence.logs):
+        words.append("a windows log does not hold")
+    if evidence.strays:
+        words.append("strays: " + ", ".join(evidence.strays))
+    if evidence.missing_logs():
+        words.append("pinned, and not here: " + ", ".join(evidence.missing_logs()))
+    return " · ".join(words) + f" · exit {evidence.exit_code()}"
 
 
 def check_vectors(folder):
@@ -1007,35 +1991,76 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(3)
 
 
+def read_key(argument):
+    path = Path(argument)
+    return Key(path.read_text(encoding="utf-8") if "+" not in argument or path.is_file() else argument)
+
+
 def main():
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("evidence", nargs="?", type=Path, help="EVIDENCE_DIR, or the folder of one ledger")
-    parser.add_argument("--key", help="a vkey, or the path of a file that holds one")
+    parser.add_argument("evidence", nargs="?", type=Path, help="the folder `evidence`, a GATEWAY folder, or a WINDOW folder")
+    parser.add_argument("--key", action="append", help="a gateway's identity key, or the path of a file that holds one")
+    parser.add_argument("--pin", action="append", type=Path, default=[], help="a checkpoint of the log that you kept")
+    parser.add_argument("--policy", type=Path, help="a witness policy (C2SP tlog-policy)")
+    parser.add_argument("--tsa-ca", type=Path, help="certificates of a timestamp authority, PEM")
     parser.add_argument("--json", action="store_true", help="print a machine-readable report")
+    parser.add_argument("--batch", type=Path, help="a file of jobs, a JSON object a line")
     parser.add_argument("--vectors", type=Path, help="check this program against the vectors in a folder")
     arguments = parser.parse_args()
     if arguments.vectors:
         return run_vectors(parser, arguments.vectors)
+    if arguments.batch:
+        return run_batch(parser, arguments.batch)
     if not arguments.evidence or not arguments.key:
-        parser.error("EVIDENCE_DIR and --key are needed")
+        parser.error("EVIDENCE and --key are needed")
     if not arguments.evidence.is_dir():
         parser.error(f"{arguments.evidence} is not a folder")
+    evidence = read_arguments(parser, arguments)
     try:
-        path = Path(arguments.key)
-        key = Key(path.read_text(encoding="utf-8") if "+" not in arguments.key or path.is_file() else arguments.key)
-    except (Bad, OSError, ValueError) as error:
-        parser.error(f"--key: {error}")
-    ledgers = verify_folder(arguments.evidence, key)
-    code = 2 if not ledgers else int(any("FAIL" in ledger.levels.values() for ledger in ledgers))
-    reports = [ledger.report() for ledger in ledgers]
+        evidence.verify(arguments.evidence)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     if arguments.json:
-        print(json.dumps({"ledgers": reports, "exit": code}, indent=1))
-        return code
-    for report in reports:
-        print_ledger(report)
-    if not ledgers:
-        print(f"{arguments.evidence}: nothing to check was found, which is not a pass", file=sys.stderr)
-    return code
+        print(json.dumps(evidence.report(), indent=1))
+        return evidence.exit_code()
+    for log in evidence.logs:
+        print_log(log)
+    for ledger in evidence.ledgers:
+        print_ledger(ledger.report())
+    print(summary(evidence))
+    return evidence.exit_code()
+
+
+def read_arguments(parser, arguments):
+    """What the caller brings, parsed; ends the program where it can't be."""
+    option = "--key"
+    try:
+        keys = [read_key(key) for key in arguments.key]
+        option = "--pin"
+        pins = [pin.read_bytes() for pin in arguments.pin]
+        for pin in pins:
+            parse_checkpoint(pin)
+        option = "--policy"
+        policy = Policy(arguments.policy.read_bytes()) if arguments.policy else None
+        option = "--tsa-ca"
+        if arguments.tsa_ca:
+            arguments.tsa_ca.read_bytes()
+            subprocess.run(["openssl", "version"], capture_output=True, check=True)
+    except (Bad, OSError, ValueError, subprocess.SubprocessError) as error:
+        parser.error(f"{option}: {error}")
+    return Evidence(keys, pins, policy, arguments.tsa_ca)
+
+
+def run_batch(parser, jobs):
+    """Many folders in one process: a test's thousands would otherwise wait for imports."""
+    try:
+        for line in jobs.read_text(encoding="utf-8").splitlines():
+            job = json.loads(line)
+            evidence = Evidence([Key(key) for key in job["keys"]], [pin.encode() for pin in job["pins"]])
+            print(json.dumps(evidence.verify(Path(job["evidence"])).report()), flush=True)
+    except (Bad, OSError, ValueError, KeyError, TypeError) as error:
+        parser.error(f"--batch: {error!r}")
+    return 0
 
 
 def run_vectors(parser, folder):

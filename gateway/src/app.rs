@@ -10,6 +10,7 @@ use crate::{
         authority::{Authority, AuthorityError},
         listener,
     },
+    keyring::Keyring,
     ledger::{
         self, Draft, Ledger, LedgerError, SettleError, Setup, Signer,
         disk::Disk,
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub ca_bundle: PathBuf,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
+    /// The keys' files.
+    pub keyring: Keyring,
     /// Every task that serves a client.
     pub tasks: TaskTracker,
 }
@@ -132,7 +135,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     raise_open_files();
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let listen = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
-    let keys = home.keys()?;
+    let keys = home.keyring().keys()?;
     let upstreams = Upstreams::new(&config.route, config.waits())?;
     let authority = Authority::new(&keys.ca_certificate, &keys.ca_key)?;
     let name = Text::from(keys.gateway);
@@ -152,7 +155,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
-    let retention = Retention::new(config.keep());
+    let (keyring, retention) = (home.keyring(), Retention::new(config.keep()));
     let gateway = Arc::new(Gateway {
         name,
         config,
@@ -167,6 +170,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         listen,
         ca_bundle,
         stopping,
+        keyring,
         tasks,
     });
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;

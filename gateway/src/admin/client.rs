@@ -7,7 +7,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 use tokio::net::UnixStream;
 
 /// Why an administrative act was not done.
@@ -31,13 +31,24 @@ pub async fn ask<T: DeserializeOwned>(
     path: &str,
     body: Option<&impl Serialize>,
 ) -> Result<T, AdminError> {
+    ask_for(home, method, path, body, ADMIN_WAIT).await
+}
+
+/// Asks, and waits so long for the answer.
+pub async fn ask_for<T: DeserializeOwned>(
+    home: &Path,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    wait: Duration,
+) -> Result<T, AdminError> {
     let stream = UnixStream::connect(socket(home)).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AdminError::NotRunning(home.display().to_string()),
         _ => AdminError::Broken(error.to_string()),
     })?;
-    tokio::time::timeout(ADMIN_WAIT, exchange(stream, method, path, body))
+    tokio::time::timeout(wait, exchange(stream, method, path, body))
         .await
-        .map_err(|_| AdminError::Broken(format!("not within {} s", ADMIN_WAIT.as_secs())))?
+        .map_err(|_| AdminError::Broken(format!("not within {} s", wait.as_secs())))?
 }
 
 async fn exchange<T: DeserializeOwned>(

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod client;
+mod identity;
 mod redact;
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     limits::{ADMIN_BODY_BYTES_MAX, QUERY_CHARS_MAX},
     sessions::{Grant, SessionError, env, store::Window},
 };
-use api::{CloseSession, ErrorBody, Health, OpenSession, OpenWindow, PayloadRead, SessionView, WindowView};
+use api::{CloseSession, ErrorBody, Health, KeyView, OpenSession, OpenWindow, PayloadRead, RotateKey, SessionView, WindowView};
 use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State, connect_info::Connected, rejection::JsonRejection},
@@ -39,6 +40,8 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/close", post(close_session))
         .route("/v1/sessions/{id}/revoke", post(revoke_session))
         .route("/v1/sessions/{id}/env", get(environment))
+        .route("/v1/keys", get(list_keys))
+        .route("/v1/keys/rotate", post(rotate_key))
         .route("/v1/parts", post(cut))
         .route("/v1/payload-reads", post(payload_read))
         .route("/v1/windows/{id}/erase", post(redact::erase))
@@ -187,6 +190,25 @@ async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec
         ));
     }
     Ok(Json(env::environment(&gateway, &id)))
+}
+
+async fn list_keys(State(gateway): Gate) -> Answer<Vec<KeyView>> {
+    blocking(move || identity::list(&gateway)).await
+}
+
+async fn rotate_key(State(gateway): Gate, request: Body<RotateKey>) -> Answer<Vec<KeyView>> {
+    let request = body(request)?;
+    blocking(move || {
+        identity::rotate(&gateway, request)?;
+        identity::list(&gateway)
+    })
+    .await
+}
+
+/// Runs what waits for the disk beside the tasks that serve clients.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Answer<T> {
+    let done = tokio::task::spawn_blocking(act).await;
+    Ok(Json(done.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??))
 }
 
 /// Written before the reader gets anything: who reads what.

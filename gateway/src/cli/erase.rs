@@ -4,9 +4,10 @@ use super::{Failure, Outcome, USAGE, record};
 use crate::{
     admin::{
         api::{Erase, EraseRows, ErasedView, Warrant},
-        client::ask,
+        client::ask_for,
     },
     home::evidence,
+    limits::ERASE_WAIT,
 };
 use http::Method;
 use sealgate_schema::{id::check_name, payload::FIELDS};
@@ -77,7 +78,7 @@ pub(super) async fn ask_any<T: DeserializeOwned>(
 ) -> Result<T, Failure> {
     check_name("window", window).map_err(|error| Failure::new(USAGE, error.to_string()))?;
     let own = start(home).await?;
-    let answer = ask(home, Method::POST, &format!("/v1/windows/{window}/{act}"), Some(request)).await;
+    let answer = ask_for(home, Method::POST, &format!("/v1/windows/{window}/{act}"), Some(request), ERASE_WAIT).await;
     if let Some(running) = own {
         running.stop().await?;
     }

@@ -5,14 +5,18 @@
 
 mod erase;
 mod hold;
+mod keys;
 mod query;
 mod record;
 mod run;
 mod session;
 mod source;
 mod status;
+#[cfg_attr(not(test), expect(dead_code, reason = "`verify --tsa-ca` calls it once it is wired"))]
+mod timestamp;
 mod verify;
 mod window;
+mod witness;
 
 use clap::{Parser, Subcommand};
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -43,6 +47,9 @@ enum Command {
     /// Open, use, end and list sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Hand over to a new identity key, and list those that there were
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check evidence offline, with a public key
     Verify(verify::Args),
     /// Query evidence with DuckDB
@@ -54,6 +61,8 @@ enum Command {
     Hold(hold::Command),
     /// Show whether the gateway runs and can record
     Status(status::Args),
+    /// Run a witness: cosign other gateways' logs where they only grow
+    Witness(witness::Args),
 }
 
 /// A failed command: its exit code and one line that says what to do.
@@ -110,11 +119,13 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => runtime.block_on(run::run(&home, args)),
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
+        Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Erase(args) => runtime.block_on(erase::run(&home, args)),
         Command::Hold(command) => runtime.block_on(hold::run(&home, command)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),
+        Command::Witness(args) => runtime.block_on(witness::run(args)),
     }
 }
 

@@ -166,8 +166,7 @@ impl Source for Kept {
 
 /// A memory file with these bytes for good.
 fn keep(path: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
-    // Without CLOEXEC: DuckDB inherits it.
-    let mut file = File::from(memfd_create(path, MemfdFlags::ALLOW_SEALING)?);
+    let mut file = File::from(memfd_create(path, MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file.into())
@@ -187,7 +186,8 @@ impl Files {
             for standing in &ledger.files {
                 let path = format!("{}/{}", ledger.folder, standing.name);
                 let file = kept.get(&path).ok_or_else(|| Failure::new(1, format!("{path} was not read")))?;
-                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                // By this process's number and not inherited: a duckdb command may be a script that starts the real one.
+                let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
                 match standing.file.table {
                     Table::Records => files.records.push(path),
                     Table::Payloads if no_payloads => {}

@@ -6,7 +6,9 @@
 //! - [`windows_log`]: which windows there are, how far each has grown, how it was sealed · [`keys`]: who signs for each
 //! - [`redact`]: what is taken away from sealed windows, and the legal hold that refuses it · [`retain`]: what goes by time
 //! - [`recover`]: what a start makes of what a stop or crash left
+//! - `tear`: what of a segment's end is a torn write, and what is damage
 //! - [`disk`]: the file system port
+//! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
 
@@ -16,9 +18,13 @@ pub mod keys;
 pub mod part;
 pub mod recover;
 pub mod redact;
+pub mod remote;
 pub mod retain;
 pub mod sequencer;
+mod tear;
+pub mod timestamp;
 pub mod windows_log;
+pub mod witness;
 
 use crate::{
     clock::Clock,

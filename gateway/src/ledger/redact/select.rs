@@ -121,7 +121,7 @@ fn is_meant(rows: &Rows, row: &RecordRow, seqs: &BTreeSet<u64>) -> Result<bool, 
                 None => format!("use --seq {call} for it alone"),
             };
             Err(RedactError::Invalid(format!(
-                "record {call} is a {}, not the intent of a call; {instead}",
+                "record {call} ({}) is not the intent of a call; {instead}",
                 record.fields.kind.as_str()
             )))
         }
