@@ -141,8 +141,15 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
-    let setup =
-        Setup { gateway: name.clone(), paths: home.paths(), cutting: config.cutting(), disk, clock: clock.clone(), identity };
+    let setup = Setup {
+        gateway: name.clone(),
+        paths: home.paths(),
+        cutting: config.cutting(),
+        encrypt_payloads: config.ledger.encrypt_payloads,
+        disk,
+        clock: clock.clone(),
+        identity,
+    };
     let opened = ledger::open(setup)?;
     let (ledger, log, redactor) = (opened.ledger.clone(), opened.log.clone(), opened.redactor.clone());
     let store = Store::open(&home.root().join("sealgate.db")).await?;

@@ -78,6 +78,8 @@ pub struct LedgerConfig {
     pub part_records: u64,
     /// Seconds after which a part is cut.
     pub part_seconds: u64,
+    /// Whether payload files are encrypted, with a key for each window.
+    pub encrypt_payloads: bool,
 }
 
 /// Settings of the way out, in seconds.
@@ -137,7 +139,7 @@ impl Default for Config {
 
 impl Default for LedgerConfig {
     fn default() -> Self {
-        Self { part_records: 50_000, part_seconds: 300 }
+        Self { part_records: 50_000, part_seconds: 300, encrypt_payloads: false }
     }
 }
 

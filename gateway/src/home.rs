@@ -7,6 +7,7 @@
 //! HOME/keys/gateway.name    name of the gateway: stays when the identity key changes
 //! HOME/keys/ca.key          key of the CA                     ca.pem        its certificate
 //! HOME/keys/session.key     derives proxy credentials
+//! HOME/keys/payloads/       WINDOW.key of each window with encrypted payloads
 //! HOME/ca-bundle.pem        the system's roots and the CA, for tools
 //! HOME/sealgate.db          windows and sessions
 //! HOME/journal/             what is not in parts yet
@@ -84,7 +85,8 @@ pub fn ca_bundle(root: &Path) -> PathBuf {
 /// Where a home keeps what.
 pub fn paths(root: &Path) -> Paths {
     let journal = root.join("journal");
-    Paths { staging: journal.join("staging"), journal, evidence: evidence(root) }
+    let payload_keys = root.join("keys").join("payloads");
+    Paths { staging: journal.join("staging"), journal, evidence: evidence(root), payload_keys }
 }
 
 impl Home {

@@ -32,6 +32,7 @@
 pub mod canonical;
 pub mod chain;
 pub mod columns;
+pub mod encrypted;
 pub mod footer;
 pub mod hash;
 pub mod id;

@@ -75,7 +75,7 @@ pub(crate) fn empty(table: Table, ledger: &LedgerId, first_seq: u64) -> Result<V
     write(schema_of(table), properties(table, ledger, first_seq)?, std::iter::empty())
 }
 
-fn write(
+pub(crate) fn write(
     schema: SchemaRef,
     properties: WriterProperties,
     batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
@@ -88,7 +88,7 @@ fn write(
     writer.into_inner()
 }
 
-fn properties(table: Table, ledger: &LedgerId, first_seq: u64) -> Result<WriterProperties, ParquetError> {
+pub(crate) fn properties(table: Table, ledger: &LedgerId, first_seq: u64) -> Result<WriterProperties, ParquetError> {
     let path = |parts: &[&str]| ColumnPath::new(parts.iter().map(|part| (*part).to_owned()).collect());
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
@@ -239,7 +239,7 @@ fn read_columns(
 }
 
 /// Takes the rows of a batch that this format has, and names the others.
-fn take_rows(rows: &mut Rows, batch: &RecordBatch, first_row: u64) -> Vec<String> {
+pub(crate) fn take_rows(rows: &mut Rows, batch: &RecordBatch, first_row: u64) -> Vec<String> {
     let mut faults = Vec::new();
     let mut bad = |bad: columns::BadCell| faults.push(format!("record {}: {bad}", first_row.saturating_add(bad.row as u64)));
     match rows {

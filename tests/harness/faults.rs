@@ -123,6 +123,10 @@ impl Disk for FaultyDisk {
         run(&self.plan, Operation::Remove, || LocalDisk.remove(path))
     }
 
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        LocalDisk.overwrite(path, bytes)
+    }
+
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         run(&self.plan, Operation::SyncFolder, || LocalDisk.sync_folder(folder))
     }

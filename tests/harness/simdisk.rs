@@ -262,6 +262,11 @@ impl Disk for SimDisk {
         })
     }
 
+    /// Asked of key files alone, which no ledger of a simulated disk has.
+    fn overwrite(&self, _path: &Path, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.run(|machine| {
             let inode = machine.file(path)?;

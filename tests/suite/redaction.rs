@@ -428,6 +428,68 @@ async fn payloads_and_then_records_go_when_their_time_is_over_and_not_before() {
     assert!(!["ALICE", "BOB", "CAROL", "DAVE"].iter().any(|user| text.contains(user)));
 }
 
+/// Verifies one window with `sealgate verify`, with the key of its payloads or without; what it says of the payloads.
+fn verified(gateway: &TestGateway, window: &str, key: Option<&Path>) -> String {
+    let (evidence, public) = (ledgers(&gateway.home()).remove(window).unwrap(), gateway.home().join("keys/gateway.vkey"));
+    let mut arguments = vec!["verify", evidence.to_str().unwrap(), "--key", public.to_str().unwrap(), "--json"];
+    if let Some(key) = key {
+        arguments.extend(["--payload-key", key.to_str().unwrap()]);
+    }
+    let (code, said) = sealgate(gateway, &arguments);
+    assert_eq!(code, 0, "{said}");
+    serde_json::from_str::<serde_json::Value>(&said).unwrap()["ledgers"][0]["payloads"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_payloads_are_queried_erased_and_shredded() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, echo()).await;
+    let mut gateway = TestGateway::new(folder, &upstream);
+    (gateway.config.ledger.part_records, gateway.config.ledger.encrypt_payloads) = (2, true);
+    gateway.start().await;
+    let session = gateway.open_session("CHG-1").await;
+    call(&gateway, &session, "ALICE").await;
+    // A window goes on with the key that it has, also after a start that encrypts no new one.
+    gateway.stop().await;
+    gateway.config.ledger.encrypt_payloads = false;
+    gateway.start().await;
+    call(&gateway, &session, "BOB").await;
+    close(&gateway, "CHG-1").await;
+    let key = gateway.home().join("keys/payloads/CHG-1.key");
+    let copy = gateway.folder.path().join("copy.key");
+    fs::copy(&key, &copy).unwrap();
+    assert_eq!(verified(&gateway, "CHG-1", None), "encrypted");
+    assert_eq!(verified(&gateway, "CHG-1", Some(&copy)), "full");
+    let named = "select count(*) as n from payloads where change_window = 'CHG-1' and body is not null and len(headers) > 0";
+    assert_eq!(query(&gateway, named), "n\n4\n");
+    // window_open, session_open, the intent; after it another start, which needs no record in this window.
+    erase(&gateway, &["--window", "CHG-1", "--call", "2"]);
+    assert_eq!(query(&gateway, named), "n\n2\n");
+    assert_eq!(verified(&gateway, "CHG-1", Some(&copy)), "erased");
+    erase(&gateway, &["--window", "CHG-1", "--shred"]);
+    assert!(!key.exists());
+    let (code, said) = sealgate(&gateway, &["query", named, "--format", "csv", "--duckdb", python("duckdb").to_str().unwrap()]);
+    assert!(code == 0 && said.contains("its key is not here") && said.replace('\r', "").starts_with("n\n0\n"), "{said}");
+    let all = ["erase", "--window", "CHG-1", "--all", "--authority", "dpo", "--reason", "x"];
+    refused(&gateway, &all, &["nobody can read", "key was destroyed"]);
+    // A key whose end is in the log does not come back.
+    gateway.stop().await;
+    fs::copy(&copy, &key).unwrap();
+    gateway.start().await;
+    assert!(!key.exists());
+    assert_eq!(verified(&gateway, "CHG-1", None), "encrypted");
+    gateway.stop().await;
+    check(&gateway.home());
+    second_verifier_agrees(&gateway);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_payloads_have_no_key_to_destroy() {
+    let (gateway, ..) = three_calls(50_000).await;
+    let shred = ["erase", "--window", "CHG-1", "--shred", "--authority", "dpo", "--reason", "x"];
+    refused(&gateway, &shred, &["not encrypted", "--all"]);
+}
+
 /// What became of the payloads of both windows.
 async fn payloads(gateway: &mut TestGateway) -> [Payloads; 2] {
     gateway.stop().await;

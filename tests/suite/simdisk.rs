@@ -121,7 +121,12 @@ struct Started {
 
 fn paths() -> Paths {
     let path = |name| Path::new(HOME).join(name);
-    Paths { journal: path("journal"), staging: path("journal/staging"), evidence: path("evidence") }
+    Paths {
+        journal: path("journal"),
+        staging: path("journal/staging"),
+        evidence: path("evidence"),
+        payload_keys: path("keys/payloads"),
+    }
 }
 
 /// Starts the ledger as `app::start` does. The only use of the signatures of recovery and writer.
@@ -130,6 +135,7 @@ async fn start(disk: &SimDisk, key: &Arc<SigningKey>) -> Result<Started, String>
         gateway: GATEWAY.into(),
         paths: paths(),
         cutting: Config::default().cutting(),
+        encrypt_payloads: false,
         disk: Arc::new(disk.clone()),
         clock: Arc::new(SystemClock),
         identity: key.clone(),

@@ -100,11 +100,13 @@ impl Home {
 
     fn start(&self) -> Result<Ledger> {
         let path = |name| self.folder.path().join(name);
-        let paths = Paths { journal: path("journal"), staging: path("staging"), evidence: path("evidence") };
+        let paths =
+            Paths { journal: path("journal"), staging: path("staging"), evidence: path("evidence"), payload_keys: path("keys") };
         let setup = ledger::Setup {
             gateway: GATEWAY.into(),
             paths,
             cutting: Config::default().cutting(),
+            encrypt_payloads: false,
             disk: Arc::new(LocalDisk),
             clock: Arc::new(SystemClock),
             identity: self.key.clone(),

@@ -156,6 +156,14 @@ pub struct ErasedView {
     pub files: u64,
 }
 
+/// `POST /v1/windows/{id}/shred`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shred {
+    /// On whose word and why.
+    pub warrant: Warrant,
+}
+
 /// `POST /v1/windows/{id}/hold`
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

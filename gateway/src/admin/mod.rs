@@ -45,6 +45,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/parts", post(cut))
         .route("/v1/payload-reads", post(payload_read))
         .route("/v1/windows/{id}/erase", post(redact::erase))
+        .route("/v1/windows/{id}/shred", post(redact::shred))
         .route("/v1/windows/{id}/hold", post(redact::hold))
         .route("/v1/holds", get(redact::holds))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Body, Failure, Gate,
-    api::{self, Erase, EraseRows, ErasedView, HoldView, SetHold},
+    api::{self, Erase, EraseRows, ErasedView, HoldView, SetHold, Shred},
     body,
 };
 use crate::{
@@ -53,6 +53,11 @@ pub(super) async fn erase(State(gateway): Gate, Path(id): Path<String>, request:
     let warrant = request.warrant.as_ref().map(Warrant::try_from).transpose()?;
     let erased = blocking(&gateway, move |gateway| gateway.redactor.erase(&id, &selection, warrant.as_ref())).await?;
     Ok(Json(ErasedView { records: erased.records.into_iter().collect(), fields: erased.fields, files: erased.files }))
+}
+
+pub(super) async fn shred(State(gateway): Gate, Path(id): Path<String>, request: Body<Shred>) -> Answer<()> {
+    let warrant = Warrant::try_from(&body(request)?.warrant)?;
+    Ok(Json(blocking(&gateway, move |gateway| gateway.redactor.shred(&id, &warrant)).await?))
 }
 
 pub(super) async fn hold(State(gateway): Gate, Path(id): Path<String>, request: Body<SetHold>) -> Answer<()> {

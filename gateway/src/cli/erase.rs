@@ -3,7 +3,7 @@
 use super::{Failure, Outcome, USAGE, record};
 use crate::{
     admin::{
-        api::{Erase, EraseRows, ErasedView, Warrant},
+        api::{Erase, EraseRows, ErasedView, Shred, Warrant},
         client::ask_for,
     },
     home::evidence,
@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 20;
 ///
 /// What is erased is gone for good: its file is written again without it. The records stay as they were sealed, the windows log says what went, on whose word and why, and everything still verifies. A window under a legal hold loses nothing. Where no gateway runs, this command is one for a moment.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("rows").required(true).args(["seq", "call", "session", "all"])))]
+#[command(group(clap::ArgGroup::new("rows").required(true).args(["seq", "call", "session", "all", "shred"])))]
 pub(super) struct Args {
     /// The window
     #[arg(long, value_name = "WINDOW")]
@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Of the whole window
     #[arg(long)]
     all: bool,
+    /// Destroy the key of the window's encrypted payload files: nobody can read them any more, nor any copy of them
+    #[arg(long, conflicts_with_all = ["field", "dry_run"])]
+    shred: bool,
     /// Fields, by commas: query, headers, body, body_bytes, body_sha256, body_capture, parameters, proof [default: all]. A body's hash and decoded parameters are fields of their own
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     field: Vec<String>,
@@ -63,6 +66,12 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
         (false, Some(authority), Some(reason)) => Some(Warrant { authority, reason }),
         _ => None,
     };
+    if let (true, Some(warrant)) = (args.shred, warrant.as_ref()) {
+        let warrant = Warrant { authority: warrant.authority.clone(), reason: warrant.reason.clone() };
+        ask_any::<()>(home, &args.window, "shred", &Shred { warrant }).await?;
+        println!("window {}: the key of its payloads is destroyed", args.window);
+        return Ok(ExitCode::SUCCESS);
+    }
     let request = Erase { rows, fields: args.field, warrant };
     let erased: ErasedView = ask_any(home, &args.window, "erase", &request).await?;
     print(&args.window, &erased, request.warrant.is_some());

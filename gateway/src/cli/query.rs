@@ -5,7 +5,7 @@
 
 use super::{
     Failure, Outcome, record, source,
-    verify::{asked, complain, look},
+    verify::{asked, complain, look, read_payload_key},
 };
 use crate::{
     admin::{
@@ -20,9 +20,11 @@ use bytes::Bytes;
 use http::Method;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sealgate_schema::{
+    encrypted::{self, PayloadKey},
     log::LOG_FOLDER,
+    parquet::{self, Rows},
     seal::Table,
-    verify::{Asked, EvidenceReport, Name, Source},
+    verify::{Asked, EvidenceReport, Name, Report, Source, Standing},
 };
 use std::{
     cell::RefCell,
@@ -54,6 +56,9 @@ pub(super) struct Args {
     /// One window alone
     #[arg(long, value_name = "WINDOW")]
     window: Option<String>,
+    /// The key of encrypted payload files [default: those of the home]
+    #[arg(long, value_name = "FILE")]
+    payload_key: Vec<PathBuf>,
     /// Leave out the payloads: headers, bodies, parameters
     #[arg(long)]
     no_payloads: bool,
@@ -72,11 +77,12 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     let folder = args.evidence.clone().unwrap_or_else(|| evidence(home));
     let keys = if args.key.is_empty() { vec![verifier_key(home).display().to_string()] } else { args.key.clone() };
     let mut asked = asked(&keys, &[])?;
+    asked.payload_keys = payload_keys(home, &args)?;
     let source = Kept { folder: source::find(&folder, &mut asked)?, files: RefCell::default() };
     asked.window = args.window.clone().or(asked.window);
     raise_open_files();
     let report = verified(&source, &asked, &folder)?;
-    let files = Files::of(&report, &source, args.no_payloads)?;
+    let files = Files::of(&report, &source, &asked.payload_keys, args.no_payloads)?;
     let start = tempfile::Builder::new().prefix("sealgate-query-").suffix(".sql").tempfile()?;
     fs::write(start.path(), files.prelude())?;
     let mut command = Command::new(&args.duckdb);
@@ -90,6 +96,17 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     }
     let status = command.status().map_err(|error| not_there(&args.duckdb, &error))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The keys that are named, or those of the home.
+fn payload_keys(home: &Path, args: &Args) -> Result<Vec<PayloadKey>, Failure> {
+    let folder = crate::home::paths(home).payload_keys;
+    let files = match (args.payload_key.is_empty() && args.evidence.is_none(), fs::read_dir(&folder)) {
+        (true, Ok(entries)) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?,
+        (true, Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => args.payload_key.clone(),
+    };
+    files.iter().map(|file| read_payload_key(file)).collect()
 }
 
 /// Brings the newest records of the home into parts, after one that says that payloads are read. Where no gateway runs, this
@@ -177,15 +194,21 @@ fn keep(path: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
 struct Files {
     records: Vec<String>,
     payloads: Vec<String>,
+    /// Payloads that were encrypted: plain in memory, and nowhere else.
+    decrypted: Vec<OwnedFd>,
 }
 
 impl Files {
-    fn of(report: &EvidenceReport, source: &Kept, no_payloads: bool) -> Result<Self, Failure> {
+    fn of(report: &EvidenceReport, source: &Kept, keys: &[PayloadKey], no_payloads: bool) -> Result<Self, Failure> {
         let (mut files, kept) = (Self::default(), source.files.borrow());
         for ledger in &report.ledgers {
             for standing in &ledger.files {
                 let path = format!("{}/{}", ledger.folder, standing.name);
                 let file = kept.get(&path).ok_or_else(|| Failure::new(1, format!("{path} was not read")))?;
+                if let (Table::Payloads, false, Some(id)) = (standing.file.table, no_payloads, &standing.file.key) {
+                    files.decrypt(ledger, standing, keys.iter().find(|key| key.id() == *id), file)?;
+                    continue;
+                }
                 // By this process's number and not inherited: a duckdb command may be a script that starts the real one.
                 let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
                 match standing.file.table {
@@ -196,6 +219,23 @@ impl Files {
             }
         }
         Ok(files)
+    }
+
+    /// Keeps the rows of an encrypted file, out of the bytes that were verified, as a plain one. DuckDB would need the key in its
+    /// SQL, and can't read lists in files that this format's writer encrypted.
+    fn decrypt(&mut self, ledger: &Report, standing: &Standing, key: Option<&PayloadKey>, file: &OwnedFd) -> Result<(), Failure> {
+        let (Some(key), Some(name)) = (key, &ledger.ledger) else {
+            eprintln!("sealgate: {}/{} is encrypted, and its key is not here: left out", ledger.folder, standing.name);
+            return Ok(());
+        };
+        let bytes = fs::read(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let contents = encrypted::read_payloads(name, standing.file.first_seq, &bytes.into(), key);
+        let Rows::Payloads(rows) = contents.rows else { return Ok(()) };
+        let rows: Vec<_> = rows.into_iter().map(|row| (row.seq, row.payload)).collect();
+        let plain = keep(&standing.name, &parquet::write_payloads(name, standing.file.first_seq, &rows)?)?;
+        self.payloads.push(format!("/proc/{}/fd/{}", std::process::id(), plain.as_raw_fd()));
+        self.decrypted.push(plain);
+        Ok(())
     }
 
     fn prelude(&self) -> String {

@@ -2,12 +2,19 @@
 
 use super::{Failure, Outcome, USAGE, source};
 use sealgate_schema::{
+    encrypted::PayloadKey,
     note::VerifierKey,
     seal::State,
     verify::{Asked, EvidenceReport, Finding, Findings, Level, Log, Report, Source, Verdict, verify_evidence},
 };
 use serde_json::json;
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use zeroize::Zeroizing;
 
 const TAMPERED: u8 = 1;
 const INCOMPLETE: u8 = 2;
@@ -29,6 +36,9 @@ pub(super) struct Args {
     /// A checkpoint of the windows log that you kept (a copy of _log/checkpoint): the log must go on from it
     #[arg(long, value_name = "FILE")]
     pin: Vec<PathBuf>,
+    /// The key of encrypted payload files (keys/payloads/WINDOW.key): their rows are then checked too
+    #[arg(long, value_name = "FILE")]
+    payload_key: Vec<PathBuf>,
     /// Require that every window is sealed: an open one is incomplete
     #[arg(long)]
     sealed: bool,
@@ -39,6 +49,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let mut asked = asked(&args.key, &args.pin)?;
+    asked.payload_keys = args.payload_key.iter().map(|file| read_payload_key(file)).collect::<Result<_, _>>()?;
     let folder = source::find(&args.evidence, &mut asked)?;
     // A decoder that gives up on damaged bytes is a finding, not a crash to print.
     std::panic::set_hook(Box::new(|_| ()));
@@ -60,9 +71,17 @@ pub(super) fn asked(keys: &[String], pins: &[PathBuf]) -> Result<Asked, Failure>
     Ok(Asked {
         keys: keys.iter().map(|key| read_key(key)).collect::<Result<_, _>>()?,
         pins: pins.iter().map(pin).collect::<Result<_, _>>()?,
+        payload_keys: Vec::new(),
         gateway: None,
         window: None,
     })
+}
+
+/// Reads the key of encrypted payload files.
+pub(super) fn read_payload_key(file: &Path) -> Result<PayloadKey, Failure> {
+    let text = fs::read_to_string(file).map(Zeroizing::new);
+    let text = text.map_err(|error| Failure::new(USAGE, format!("the payload key {}: {error}", file.display())))?;
+    PayloadKey::from_hex(&text).ok_or_else(|| Failure::new(USAGE, format!("{} is not a payload key", file.display())))
 }
 
 /// Reads a verifier key from a file, or takes the text as the key.

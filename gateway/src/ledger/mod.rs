@@ -7,6 +7,7 @@
 //! - [`redact`]: what is taken away from sealed windows, and the legal hold that refuses it · [`retain`]: what goes by time
 //! - [`recover`]: what a start makes of what a stop or crash left
 //! - `tear`: what of a segment's end is a torn write, and what is damage
+//! - [`payload_keys`]: the keys of encrypted payload files
 //! - [`disk`]: the file system port
 //! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
 //!
@@ -16,6 +17,7 @@ pub mod disk;
 pub mod journal;
 pub mod keys;
 pub mod part;
+pub mod payload_keys;
 pub mod recover;
 pub mod redact;
 pub mod remote;
@@ -34,6 +36,7 @@ use arc_swap::ArcSwapOption;
 use disk::Disk;
 use keys::WindowKeys;
 use part::PartWriter;
+use payload_keys::PayloadKeys;
 use recover::{RecoverError, Recovered};
 use redact::Redactor;
 use sealgate_policies::permit::Permit;
@@ -138,6 +141,8 @@ pub struct Paths {
     pub staging: PathBuf,
     /// Parts and notes, by gateway and window.
     pub evidence: PathBuf,
+    /// Keys of encrypted payload files.
+    pub payload_keys: PathBuf,
 }
 
 /// What a ledger is opened with.
@@ -149,6 +154,8 @@ pub struct Setup {
     pub paths: Paths,
     /// When parts are cut.
     pub cutting: Cutting,
+    /// Whether payload files of new windows are encrypted.
+    pub encrypt_payloads: bool,
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The clock of records and entries.
@@ -175,7 +182,7 @@ pub struct Opened {
 
 /// Opens the ledger: the windows log first, then what the last run left, then the writer. Blocks while it reads.
 pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
-    let Setup { gateway, paths, cutting, disk, clock, identity } = setup;
+    let Setup { gateway, paths, cutting, encrypt_payloads, disk, clock, identity } = setup;
     let health = Arc::new(Health::default());
     let start = windows_log::Start {
         gateway: gateway.to_string(),
@@ -186,7 +193,8 @@ pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
         identity,
     };
     let log = WindowsLog::open(start, health.clone())?;
-    let parts = PartWriter::new(paths.clone(), disk.clone(), Arc::new(WindowKeys::new(log.clone())));
+    let payload_keys = PayloadKeys::new(paths.payload_keys.clone(), paths.staging.clone(), disk.clone(), encrypt_payloads);
+    let parts = PartWriter::new(paths.clone(), disk.clone(), Arc::new(WindowKeys::new(log.clone())), payload_keys);
     let found = recover::recover(&gateway, &paths, &disk, &parts)?;
     let redactor = Redactor::new(gateway.clone(), parts.clone(), paths.staging.clone(), disk.clone());
     redactor.settle()?;

@@ -10,12 +10,13 @@ use super::{
     disk::{self, Disk},
     journal::{self, Ending, Share},
     keys::WindowKeys,
+    payload_keys::PayloadKeys,
     sequencer::{segment_number, segment_path},
     windows_log::LogError,
 };
 use crate::limits::SEGMENTS_BEHIND_MAX;
 use sealgate_schema::{
-    Hash, LedgerId,
+    Hash, LedgerId, encrypted,
     log::Event,
     parquet,
     record::Kind,
@@ -60,12 +61,18 @@ pub struct PartWriter {
     paths: Paths,
     disk: Arc<dyn Disk>,
     keys: Arc<WindowKeys>,
+    payload_keys: PayloadKeys,
 }
 
 impl PartWriter {
     /// Writes below `paths.evidence`.
-    pub fn new(paths: Paths, disk: Arc<dyn Disk>, keys: Arc<WindowKeys>) -> Self {
-        Self { paths, disk, keys }
+    pub fn new(paths: Paths, disk: Arc<dyn Disk>, keys: Arc<WindowKeys>, payload_keys: PayloadKeys) -> Self {
+        Self { paths, disk, keys, payload_keys }
+    }
+
+    /// The keys that payload files are encrypted with.
+    pub fn payload_keys(&self) -> &PayloadKeys {
+        &self.payload_keys
     }
 
     /// The keys that it signs with.
@@ -161,7 +168,9 @@ impl PartWriter {
         }
         let key = self.keys.signer(&ledger, Mark { records: manifest.records, root: share.before.root() })?;
         self.create_folder(&folder)?;
-        manifest.files.extend(self.files(&ledger, &folder, &share)?);
+        let known = manifest.files.iter().find(|file| file.table == Table::Payloads).map(|file| file.key.as_deref());
+        let files = self.files(&ledger, &folder, &share, known)?;
+        manifest.files.extend(files);
         manifest.records = share.standing.chain.size();
         manifest.head = share.standing.chain.head().to_string();
         manifest.counts = share.standing.counts.clone();
@@ -181,19 +190,24 @@ impl PartWriter {
         synced.map_err(|error| PartError::Disk(folder.to_owned(), error))
     }
 
-    fn files(&self, ledger: &LedgerId, folder: &std::path::Path, share: &Share) -> Result<Vec<PartFile>, PartError> {
+    fn files(
+        &self,
+        ledger: &LedgerId,
+        folder: &std::path::Path,
+        share: &Share,
+        known: Option<Option<&str>>,
+    ) -> Result<Vec<PartFile>, PartError> {
         let encoding = |error: ::parquet::errors::ParquetError| PartError::Encoding(error.to_string());
         let first_seq = share.first_seq();
-        let mut files = vec![(
-            Table::Records,
-            share.records.len(),
-            parquet::write_records(ledger, first_seq, &share.records).map_err(encoding)?,
-        )];
+        let records = parquet::write_records(ledger, first_seq, &share.records).map_err(encoding)?;
+        let mut files = vec![self.file(folder, share, Table::Records, share.records.len() as u64, &records)?];
         if !share.payloads.is_empty() {
-            let bytes = parquet::write_payloads(ledger, first_seq, &share.payloads).map_err(encoding)?;
-            files.push((Table::Payloads, share.payloads.len(), bytes));
+            let key = self.payload_keys.for_new(ledger.window(), known)?;
+            let bytes = encrypted::write(ledger, first_seq, &share.payloads, key.as_ref()).map_err(encoding)?;
+            let file = self.file(folder, share, Table::Payloads, share.payloads.len() as u64, &bytes)?;
+            files.push(PartFile { key: key.map(|key| key.id()), ..file });
         }
-        files.into_iter().map(|(table, rows, bytes)| self.file(folder, share, table, rows as u64, &bytes)).collect()
+        Ok(files)
     }
 
     fn file(&self, folder: &std::path::Path, share: &Share, table: Table, rows: u64, bytes: &[u8]) -> Result<PartFile, PartError> {

@@ -3,6 +3,7 @@
 use super::{Finding, Findings, Level, Log, Payloads, Report, Source, Verdict, ledger, log};
 use crate::{
     LedgerId,
+    encrypted::PayloadKey,
     log::LOG_FOLDER,
     note::VerifierKey,
     windows::{Window, Windows},
@@ -15,6 +16,8 @@ pub struct Asked {
     pub keys: Vec<VerifierKey>,
     /// Checkpoints that the caller kept.
     pub pins: Vec<String>,
+    /// Keys of encrypted payload files.
+    pub payload_keys: Vec<PayloadKey>,
     /// One gateway alone.
     pub gateway: Option<String>,
     /// One window alone.
@@ -64,7 +67,7 @@ fn gateway(source: &dyn Source, gateway: &str, asked: &Asked, report: &mut Evide
             continue;
         }
         match LedgerId::new(gateway.to_owned(), name.name.clone()) {
-            Ok(ledger) if name.folder => report.ledgers.push(one(source, &path, &ledger, &log)),
+            Ok(ledger) if name.folder => report.ledgers.push(one(source, &path, &ledger, &log, &asked.payload_keys)),
             _ => report.strays.push(path),
         }
     }
@@ -77,11 +80,11 @@ fn gateway(source: &dyn Source, gateway: &str, asked: &Asked, report: &mut Evide
     report.logs.push(log);
 }
 
-fn one(source: &dyn Source, path: &str, ledger: &LedgerId, log: &Log) -> Report {
+fn one(source: &dyn Source, path: &str, ledger: &LedgerId, log: &Log, keys: &[PayloadKey]) -> Report {
     let windows: &Windows = &log.windows;
     match windows.window(ledger.window()) {
         Some(window) if window.seal.is_none_or(|seal| seal.note.is_some()) => {
-            let mut report = ledger::verify(source, path, ledger, window, log.pinned);
+            let mut report = ledger::verify(source, path, ledger, window, log.pinned, keys);
             // A ledger does not hold against a log that does not hold itself.
             if log.findings.fails(Level::L3) && report.verdict(Level::L3) == Verdict::Pass {
                 report.set_verdict(Level::L3, Verdict::NotChecked);

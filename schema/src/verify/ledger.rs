@@ -4,6 +4,7 @@ use super::{Finding, Findings, Level, Name, Payloads, Report, Source, Standing, 
 use crate::{
     Hash, LedgerId,
     columns::{PayloadRow, RecordRow},
+    encrypted::{self, PayloadKey},
     log::{Redaction, RedactionAction, TIMESTAMP_NAME},
     merkle::Tree,
     parquet::{self, FILE_BYTES_MAX, Rows},
@@ -18,7 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// Files are read one at a time. Where the bytes of a file are not the sealed ones, its rows are still looked at, so
 /// that the report names the record that was changed.
-pub(super) fn verify(source: &dyn Source, folder: &str, ledger: &LedgerId, window: &Window, pinned: bool) -> Report {
+pub(super) fn verify(
+    source: &dyn Source,
+    folder: &str,
+    ledger: &LedgerId,
+    window: &Window,
+    pinned: bool,
+    keys: &[PayloadKey],
+) -> Report {
     let mut walk = Walk {
         source,
         folder,
@@ -31,6 +39,7 @@ pub(super) fn verify(source: &dyn Source, folder: &str, ledger: &LedgerId, windo
         head: Some(Hash::ZERO),
         calls: Calls::default(),
         erased: BTreeMap::new(),
+        keys,
         encrypted: false,
     };
     let names = source.list(folder).unwrap_or_default();
@@ -90,6 +99,8 @@ struct Walk<'a> {
     calls: Calls,
     /// Erased values by field.
     erased: BTreeMap<String, u64>,
+    /// Keys of encrypted payload files that the caller has.
+    keys: &'a [PayloadKey],
     /// Whether a payloads file could not be read for want of its key.
     encrypted: bool,
 }
@@ -267,7 +278,8 @@ impl Walk<'_> {
         }
         self.resume_at(end);
         // Payload rows that were taken away, as the log says, or that nobody can read here.
-        let encrypted = part.payload_file.as_ref().is_some_and(|file| file.key.is_some());
+        let id = part.payload_file.as_ref().and_then(|file| file.key.as_ref());
+        let encrypted = id.is_some_and(|id| !self.keys.iter().any(|key| key.id() == *id));
         if encrypted && let Some(standing) = &part.payload_standing {
             self.bytes(standing);
             self.encrypted = true;
@@ -288,7 +300,11 @@ impl Walk<'_> {
     fn rows(&mut self, standing: &Standing) -> Option<Rows> {
         let bytes = self.bytes(standing)?;
         let file = &standing.file;
-        let contents = parquet::read(file.table, self.ledger, file.first_seq, &bytes);
+        let key = file.key.as_ref().and_then(|id| self.keys.iter().find(|key| key.id() == *id));
+        let contents = match key {
+            Some(key) => encrypted::read_payloads(self.ledger, file.first_seq, &bytes, key),
+            None => parquet::read(file.table, self.ledger, file.first_seq, &bytes),
+        };
         for fault in contents.faults {
             self.find(Level::L1, None, &standing.name, fault);
         }

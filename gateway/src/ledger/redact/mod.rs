@@ -8,6 +8,7 @@
 //! 2. the entry. A crash leaves old files whose fate the log tells: the next start removes them
 //! 3. the old files are removed. The blocks that they had are the file system's matter
 //!
+//! A shredded key goes by the same order: the entry, then the key; a key whose end is in the log is destroyed by the next start.
 //! Open windows are not touched: their records are in the journal too. Which rows are meant: [`select`].
 
 mod select;
@@ -26,6 +27,7 @@ use crate::{
 use sealgate_schema::{
     Hash, LedgerId, Payload, Text,
     columns::PayloadRow,
+    encrypted,
     log::{Event, RedactedFile, Redaction, RedactionAction, Successor},
     parquet,
     seal::{Manifest, PartFile, Table},
@@ -134,6 +136,7 @@ impl Redactor {
     /// Erases fields of payloads; without a warrant only says what would go. Blocks.
     pub fn erase(&self, window: &str, selection: &Selection, warrant: Option<&Warrant>) -> Result<Erased, RedactError> {
         let _one = self.begin()?;
+        self.readable(window)?;
         let place = self.place(window)?;
         if !place.files.iter().any(|file| file.file.table == Table::Payloads) {
             return Err(RedactError::NotFound(format!("window {window} has no payloads, or has them no longer")));
@@ -172,6 +175,25 @@ impl Redactor {
         self.log().append(files.chunks(REDACTED_FILES_MAX).map(entry).collect()).map_err(refused)?;
         self.clear(&place, files.iter().map(|file| file.name.as_str()))?;
         Ok(files.len())
+    }
+
+    /// Destroys the key of a window's encrypted payload files: they stay, and nobody can read them or any copy. Blocks.
+    pub fn shred(&self, window: &str, warrant: &Warrant) -> Result<(), RedactError> {
+        let _one = self.begin()?;
+        self.readable(window)?;
+        let place = self.place(window)?;
+        let mut payloads = place.files.iter().filter(|file| file.file.table == Table::Payloads).peekable();
+        if payloads.peek().is_none() {
+            return Err(RedactError::NotFound(format!("window {window} has no payloads, or has them no longer")));
+        }
+        if payloads.any(|file| file.file.key.is_none()) {
+            let what =
+                format!("the payloads of window {window} are not encrypted, and have no key to destroy: erase them with --all");
+            return Err(RedactError::Conflict(what));
+        }
+        let entry = self.entry(&place, RedactionAction::Shred, warrant, BTreeMap::new(), Vec::new());
+        self.log().append(vec![entry]).map_err(refused)?;
+        Ok(self.parts.payload_keys().destroy(window)?)
     }
 
     /// Sets or clears a legal hold. Blocks.
@@ -236,6 +258,16 @@ impl Redactor {
         self.log().window(name)?.ok_or_else(missing)
     }
 
+    /// Whether the key of a window's payloads was not destroyed.
+    fn readable(&self, name: &str) -> Result<(), RedactError> {
+        match self.window(name)?.lost(RedactionAction::Shred) {
+            true => Err(RedactError::Conflict(format!(
+                "nobody can read the payloads of window {name} any more: their key was destroyed"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// A window from which something may be taken away now.
     fn place(&self, name: &str) -> Result<Place, RedactError> {
         let window = self.window(name)?;
@@ -254,6 +286,9 @@ impl Redactor {
     fn settle_window(&self, name: &str, window: &Window) -> Result<(), PartError> {
         if window.seal.is_none_or(|seal| seal.note.is_none()) {
             return Ok(());
+        }
+        if window.lost(RedactionAction::Shred) {
+            self.parts.payload_keys().destroy(name)?;
         }
         let ledger = self.ledger(name)?;
         let folder = self.parts.folder(&ledger);
@@ -291,7 +326,14 @@ impl Redactor {
         if bytes.len() as u64 != file.bytes || Hash::of(&[&bytes]).to_string() != file.sha256 {
             return Err(damaged());
         }
-        let contents = parquet::read(file.file.table, &place.ledger, file.file.first_seq, &bytes.into());
+        let (first_seq, bytes) = (file.file.first_seq, bytes.into());
+        let contents = match &file.file.key {
+            Some(id) => {
+                let key = self.parts.payload_keys().for_file(place.ledger.window(), id)?;
+                encrypted::read_payloads(&place.ledger, first_seq, &bytes, &key)
+            }
+            None => parquet::read(file.file.table, &place.ledger, first_seq, &bytes),
+        };
         if contents.faults.is_empty() { Ok(contents.rows) } else { Err(damaged()) }
     }
 
@@ -357,7 +399,8 @@ impl Redactor {
 
     /// Writes the file that is to stand in another's place.
     fn succeed(&self, place: &Place, file: &Standing, rows: &[(u64, Payload)]) -> Result<Successor, RedactError> {
-        let bytes = parquet::write_payloads(&place.ledger, file.file.first_seq, rows)
+        let key = file.file.key.as_ref().map(|id| self.parts.payload_keys().for_file(place.ledger.window(), id)).transpose()?;
+        let bytes = encrypted::write(&place.ledger, file.file.first_seq, rows, key.as_ref())
             .map_err(|error| RedactError::Encoding(error.to_string()))?;
         let name = next_name(file);
         let path = self.path(place, &name);
@@ -404,9 +447,6 @@ pub fn may_lose(name: &str, window: &Window) -> Result<(), String> {
         None => Err(format!("window {name} is open, and only a sealed one can lose something: sealgate window close {name}")),
         Some(seal) if seal.note.is_none() => Err(format!("window {name} never had a record")),
         Some(_) if window.lost(RedactionAction::Records) => Err(format!("the records of window {name} are gone already")),
-        Some(_) if window.lost(RedactionAction::Shred) => {
-            Err(format!("the payloads of window {name} can't be read any more: their key was destroyed"))
-        }
         Some(_) => Ok(()),
     }
 }
