@@ -79,6 +79,18 @@ struct Said {
     verdicts: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+impl Said {
+    /// How far a reader gets in bytes that nobody wrote is its library's business (FORMAT.md §8): where L0 tells that these are
+    /// not the sealed ones, L1 and L2 may differ.
+    fn without_structure(&self, noise: bool) -> Self {
+        let mut said = self.clone();
+        for verdicts in said.verdicts.values_mut().filter(|verdicts| noise && verdicts.get("L0").is_some_and(|l0| l0 == "FAIL")) {
+            verdicts.retain(|level, _| level != "L1" && level != "L2");
+        }
+        said
+    }
+}
+
 fn rust(case: &Case) -> Said {
     let keys = vec![VerifierKey::parse(&case.key).unwrap()];
     let asked = Asked { keys, pins: case.pins.clone(), ..Asked::default() };
@@ -146,15 +158,9 @@ fn said_by_python(report: &serde_json::Value) -> Said {
 
 /// What is wrong with what the two say of a case; `None` where they agree and are right.
 fn fault(case: &Case, rust: &Said, python: &Said) -> Option<String> {
-    let (mut rust_said, mut python_said) = (rust.clone(), python.clone());
-    if case.done.as_ref().is_some_and(|done| done.noise) {
-        // How far a reader gets in bytes that nobody wrote is its library's business; that they are not the sealed ones is not.
-        for said in [&mut rust_said, &mut python_said] {
-            said.verdicts.values_mut().for_each(forget_structure);
-        }
-    }
-    if rust_said != python_said {
-        return Some(format!("they differ:\n rust   {rust_said:?}\n python {python_said:?}"));
+    let noise = case.done.as_ref().is_some_and(|done| done.noise);
+    if rust.without_structure(noise) != python.without_structure(noise) {
+        return Some(format!("they differ:\n rust   {rust:?}\n python {python:?}"));
     }
     match &case.done {
         None if rust.exit != 0 => Some(format!("untouched, and not held: {rust:?}")),
@@ -163,16 +169,9 @@ fn fault(case: &Case, rust: &Said, python: &Said) -> Option<String> {
     }
 }
 
-/// Of a ledger whose bytes are not the sealed ones, what stands in them.
-fn forget_structure(verdicts: &mut BTreeMap<String, String>) {
-    if verdicts.get("L0").is_some_and(|verdict| verdict == "FAIL") {
-        verdicts.retain(|level, _| !["L1", "L2", "L3"].contains(&level.as_str()));
-    }
-}
-
 #[test]
 fn rust_and_python_find_every_tampering_and_pass_what_was_not_touched() {
-    let (mut seed, mut checked, mut tampered, mut faults) = (0, 0, 0, Vec::new());
+    let (mut seed, mut checked, mut tampered, mut forgiven, mut faults) = (0, 0, 0, 0, Vec::new());
     while checked < count() {
         let mut batch = Vec::new();
         while batch.len() < BATCH.min(count() - checked) {
@@ -181,11 +180,13 @@ fn rust_and_python_find_every_tampering_and_pass_what_was_not_touched() {
         }
         let folder = tempfile::tempdir().unwrap();
         for (case, report) in batch.iter().zip(python_reports(folder.path(), &batch)) {
-            faults.extend(fault(case, &rust(case), &said_by_python(&report)).map(|fault| format!("{}: {fault}", case.name)));
+            let (rust, python) = (rust(case), said_by_python(&report));
+            forgiven += usize::from(rust != python);
+            faults.extend(fault(case, &rust, &python).map(|fault| format!("{}: {fault}", case.name)));
         }
         checked += batch.len();
         tampered += batch.iter().filter(|case| case.done.is_some()).count();
     }
-    println!("{checked} folders, {tampered} of them tampered with, {} disagreements", faults.len());
+    println!("{checked} folders, {tampered} of them tampered with; L1 or L2 differ on {forgiven} with bytes that nobody wrote");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
