@@ -10,21 +10,17 @@ use crate::{
         authority::{Authority, AuthorityError},
         listener,
     },
+    keyring::Keyring,
     ledger::{
-        Draft, Ledger, LedgerError, Signer,
-        disk::Disk,
-        part::PartWriter,
-        recover::{self, RecoverError},
-        sequencer,
+        self, Draft, Ledger, LedgerError, SettleError, Setup, Signer, disk::Disk, recover::RecoverError, windows_log::WindowsLog,
     },
-    limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT},
+    limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealgate_schema::{
-    LedgerId, Text,
+    Text,
     record::{Fields, Kind},
-    seal::State,
 };
 use serde_json::json;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -45,6 +41,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// The ledger.
     pub ledger: Ledger,
+    /// The windows log.
+    pub log: WindowsLog,
     /// Windows and sessions.
     pub sessions: Sessions,
     /// The ways out.
@@ -57,6 +55,8 @@ pub struct Gateway {
     pub ca_bundle: PathBuf,
     /// Cancelled when the gateway stops.
     pub stopping: CancellationToken,
+    /// The keys' files.
+    pub keyring: Keyring,
     /// Every task that serves a client.
     pub tasks: TaskTracker,
 }
@@ -77,6 +77,9 @@ pub enum StartError {
     /// What the last run left.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// What recovery found could not be written down.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -118,45 +121,40 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     raise_open_files();
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let listen = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
-    let keys = home.keys()?;
+    let keys = home.keyring().keys()?;
     let upstreams = Upstreams::new(&config.route, config.waits())?;
     let authority = Authority::new(&keys.ca_certificate, &keys.ca_key)?;
     let name = Text::from(keys.gateway);
-    let signer: Arc<dyn Signer> = Arc::new(keys.signer);
+    let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
-    let parts = PartWriter::new(home.paths(), disk.clone(), signer.clone());
-    let found = recover::recover(&name, &home.paths(), &disk, &parts)?;
-    let start = sequencer::Start {
-        gateway: name.clone(),
-        paths: home.paths(),
-        cutting: config.cutting(),
-        standings: found.standings.clone(),
-        segment: found.segment,
-    };
-    let ledger =
-        sequencer::start(start, disk.clone(), clock.clone(), signer).map_err(|error| StartError::System("journal", error))?;
+    let setup =
+        Setup { gateway: name.clone(), paths: home.paths(), cutting: config.cutting(), disk, clock: clock.clone(), identity };
+    let opened = ledger::open(setup)?;
+    let (ledger, log) = (opened.ledger.clone(), opened.log.clone());
     let store = Store::open(&home.root().join("sealgate.db")).await?;
-    let is_sealed = |window: &str| sealed(&parts, &name, window);
+    let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sessions =
-        Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &found.standings, &is_sealed).await?;
-    recover::declare(&found, &ledger).await?;
-    // Only now: the new segment says where the ledgers stand, and what recovery found.
-    recover::remove_before(found.segment, &home.paths(), &*disk, &parts)?;
+        Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &opened.found.standings, &is_sealed)
+            .await?;
+    opened.settle().await?;
     sessions.resume_closing().await?;
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
+    let keyring = home.keyring();
     let gateway =
-        Arc::new(Gateway { name, config, clock, ledger, sessions, upstreams, authority, listen, ca_bundle, stopping, tasks });
+        Gateway { name, config, clock, ledger, log, sessions, upstreams, authority, listen, ca_bundle, stopping, keyring, tasks };
+    let gateway = Arc::new(gateway);
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
+    gateway.tasks.spawn(beat(gateway.clone()));
     gateway.tasks.spawn(housekeep(gateway.clone()));
     Ok(Running { gateway, home })
 }
 
 /// A connection is two file descriptors, and the usual soft limit is 1,024. What is missing is said; the listener then waits.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let wanted = 2 * CONNECTIONS_MAX as u64 + 1_024;
     let limits = getrlimit(Resource::Nofile);
     let to = limits.maximum.map_or(wanted, |maximum| maximum.min(wanted));
@@ -166,11 +164,6 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(to), maximum: limits.maximum }) {
         tracing::warn!(%error, "the limit on open files could not be raised");
     }
-}
-
-fn sealed(parts: &PartWriter, gateway: &Text, window: &str) -> bool {
-    let ledger = LedgerId::new(gateway.clone(), window.to_owned());
-    ledger.is_ok_and(|ledger| matches!(parts.manifest(&ledger), Ok(Some(manifest)) if manifest.state == State::Sealed))
 }
 
 fn serve_admin(gateway: &Arc<Gateway>, home: &Home) -> Result<(), StartError> {
@@ -189,6 +182,19 @@ fn serve_admin(gateway: &Arc<Gateway>, home: &Home) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Parts and heads are due by the clock, whatever else is being done.
+async fn beat(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(TICK_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        // The loser is a tick at which nothing has been begun.
+        tokio::select! {
+            _ = every.tick() => gateway.ledger.tick(),
+            () = gateway.stopping.cancelled() => return,
+        }
+    }
+}
+
 async fn housekeep(gateway: Arc<Gateway>) {
     let mut every = tokio::time::interval(HOUSEKEEPING_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -199,7 +205,6 @@ async fn housekeep(gateway: Arc<Gateway>) {
             _ = every.tick() => {}
             () = gateway.stopping.cancelled() => return,
         }
-        gateway.ledger.tick();
         let error = gateway.sessions.housekeep().await.err().map(|error| error.to_string()).unwrap_or_default();
         // The same trouble is said once, not twice a second.
         if error != last_error && !error.is_empty() {

@@ -23,8 +23,9 @@
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
+//! | the witness that another person runs | [`witness`] |
 //! | wiring, start, stop | [`app`] |
-//! | the folder with everything a gateway owns | [`home`] |
+//! | the folder with everything a gateway owns | [`home`] · its keys: [`keyring`] · evidence as a verifier reads it: [`evidence`] |
 //! | settings · every bound · the clock port · the TLS provider | [`config`] · [`limits`] · [`clock`] · [`crypto`] |
 //!
 //! The evidence format and its verification are in [`sealgate_schema`].
@@ -47,14 +48,17 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod egress;
+pub mod evidence;
 pub mod exchange;
 pub mod home;
 pub mod identify;
 pub mod ingress;
 pub mod interpret;
+pub mod keyring;
 pub mod ledger;
 pub mod limits;
 pub mod observe;
 pub mod refusal;
 pub mod reply;
 pub mod sessions;
+pub mod witness;

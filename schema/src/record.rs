@@ -49,11 +49,15 @@ pub enum Kind {
     GatewayStart,
     /// The gateway stopped in order.
     GatewayStop,
+    /// Somebody read payloads through the gateway's own query.
+    PayloadRead,
+    /// The newest entries of the windows log were not cosigned by a quorum of witnesses in time, or are again.
+    AnchorLag,
     /// A kind that this version has no name for.
     Other(Text),
 }
 
-const KINDS: [(Kind, &str); 15] = [
+const KINDS: [(Kind, &str); 17] = [
     (Kind::WindowOpen, "window_open"),
     (Kind::WindowClose, "window_close"),
     (Kind::SessionOpen, "session_open"),
@@ -69,6 +73,8 @@ const KINDS: [(Kind, &str); 15] = [
     (Kind::ClockStep, "clock_step"),
     (Kind::GatewayStart, "gateway_start"),
     (Kind::GatewayStop, "gateway_stop"),
+    (Kind::PayloadRead, "payload_read"),
+    (Kind::AnchorLag, "anchor_lag"),
 ];
 
 impl Kind {

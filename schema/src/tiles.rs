@@ -87,6 +87,13 @@ pub fn tiles(from: u64, size: u64) -> Vec<Tile> {
     tiles
 }
 
+/// The partial tiles of a log with `size` entries: one a row at most.
+pub fn partial_tiles(size: u64) -> Vec<Tile> {
+    let last = |kind, size: u64| Tile { kind, index: size / TILE_WIDTH, width: size % TILE_WIDTH };
+    let hashes = (0..LEVELS_MAX).map(|level| last(Kind::Hashes(level), size >> (TILE_HEIGHT * level)));
+    std::iter::once(last(Kind::Entries, size)).chain(hashes).filter(|tile| tile.width > 0).collect()
+}
+
 fn row(kind: Kind, from: u64, size: u64) -> Vec<Tile> {
     if from >= size {
         return Vec::new();
@@ -217,6 +224,10 @@ mod tests {
             }
         }
         assert_eq!(tiles(0, 70_000).len(), 274 + 274 + 2 + 1);
+        for size in [1, 255, 256, 767, 768, 65_536, 70_000] {
+            let partial: Vec<_> = tiles(0, size).into_iter().filter(|tile| tile.width < TILE_WIDTH).collect();
+            assert_eq!(partial_tiles(size), partial, "{size}");
+        }
     }
 
     proptest! {

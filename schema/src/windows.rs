@@ -160,6 +160,12 @@ impl Windows {
         self.size += 1;
     }
 
+    /// Takes the next entry, or leaves everything as it was. For a writer.
+    pub fn try_take(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        let size = self.size;
+        self.take(entry).inspect_err(|_| self.size = size)
+    }
+
     /// Takes the next entry; the error says why it can't stand there, and then only its number is taken.
     pub fn take(&mut self, entry: &Entry) -> Result<(), &'static str> {
         let index = self.size;

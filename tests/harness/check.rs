@@ -1,13 +1,14 @@
 //! Verification of everything a gateway wrote, and its records as a test reads them.
 
-use bytes::Bytes;
+use sealgate::evidence::Folder;
 use sealgate_schema::{
     LedgerId, Payload, Record,
+    log::LOG_FOLDER,
     note::VerifierKey,
     parquet::{self, Rows},
     record::Kind,
-    seal::{Manifest, NOTE_NAME, Table},
-    verify::{Report, verify_ledger},
+    seal::Table,
+    verify::{Asked, EvidenceReport, Report, Source as _, verify_evidence},
 };
 use std::{
     collections::BTreeMap,
@@ -45,45 +46,42 @@ pub fn key(home: &Path) -> VerifierKey {
 pub fn ledgers(home: &Path) -> BTreeMap<String, PathBuf> {
     let gateways = std::fs::read_dir(home.join("evidence")).unwrap().map(|entry| entry.unwrap().path());
     let windows = gateways.flat_map(|gateway| std::fs::read_dir(gateway).unwrap().map(|entry| entry.unwrap().path()));
-    windows.map(|folder| (folder.file_name().unwrap().to_str().unwrap().to_owned(), folder)).collect()
+    let named = windows.map(|folder| (folder.file_name().unwrap().to_str().unwrap().to_owned(), folder));
+    named.filter(|(name, _)| name != LOG_FOLDER).collect()
 }
 
-/// Verifies one ledger's folder.
-pub fn verify(folder: &Path, key: &VerifierKey) -> Report {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = entries.filter(|name| name != NOTE_NAME).collect();
-    names.sort();
-    let note = std::fs::read(folder.join(NOTE_NAME)).map(|note| String::from_utf8_lossy(&note).into_owned()).unwrap_or_default();
-    verify_ledger(key, &note, &names, &mut |name| {
-        std::fs::read(folder.join(name)).map(Bytes::from).map_err(|error| error.to_string())
-    })
+/// Verifies a folder of evidence, and finds nothing amiss and nothing missing.
+pub fn holds(evidence: &Path, key: VerifierKey) -> EvidenceReport {
+    let report = verify_evidence(&Folder::new(evidence), &Asked { keys: vec![key], ..Asked::default() });
+    let findings: Vec<_> = report.ledgers.iter().map(|ledger| (&ledger.folder, &ledger.findings.list)).collect();
+    let logs: Vec<_> = report.logs.iter().map(|log| &log.findings.list).collect();
+    assert!(!report.tampered() && !report.incomplete(), "{findings:#?} {logs:#?} {:?}", report.strays);
+    report
 }
 
 /// Verifies everything a stopped gateway left: all of it must hold. Returns it by window.
 pub fn check(home: &Path) -> BTreeMap<String, Evidence> {
-    let key = key(home);
-    let evidence = ledgers(home).into_iter().map(|(window, folder)| {
-        let report = verify(&folder, &key);
-        assert!(report.holds(), "{window}: {:#?}", report.findings);
-        (window, read(&folder, &key, report))
+    let evidence = home.join("evidence");
+    let report = holds(&evidence, key(home));
+    let named = report.ledgers.into_iter().map(|ledger| {
+        let name = ledger.ledger.as_ref().unwrap().window().to_string();
+        (name, read(&evidence, ledger))
     });
-    evidence.collect()
+    named.collect()
 }
 
-fn read(folder: &Path, key: &VerifierKey, report: Report) -> Evidence {
-    let note = std::fs::read_to_string(folder.join(NOTE_NAME)).unwrap();
-    let (manifest, _) = Manifest::open(&note, key).unwrap();
-    let ledger: LedgerId = manifest.ledger().unwrap();
-    let mut evidence = Evidence { report, records: Vec::new(), payloads: BTreeMap::new() };
-    for file in manifest.files {
-        let bytes = Bytes::from(std::fs::read(folder.join(&file.name)).unwrap());
-        match (file.table, parquet::read(file.table, &ledger, file.first_seq, &bytes).rows) {
-            (Table::Records, Rows::Records(rows)) => evidence.records.extend(rows.into_iter().map(|row| row.record)),
-            (Table::Payloads, Rows::Payloads(rows)) => evidence.payloads.extend(rows.into_iter().map(|row| (row.seq, row.payload))),
+fn read(evidence: &Path, report: Report) -> Evidence {
+    let (folder, ledger): (_, LedgerId) = (Folder::new(evidence), report.ledger.clone().unwrap());
+    let (mut records, mut payloads) = (Vec::new(), BTreeMap::new());
+    for standing in &report.files {
+        let bytes = folder.read(&format!("{}/{}", report.folder, standing.name)).unwrap();
+        match (standing.file.table, parquet::read(standing.file.table, &ledger, standing.file.first_seq, &bytes).rows) {
+            (Table::Records, Rows::Records(rows)) => records.extend(rows.into_iter().map(|row| row.record)),
+            (Table::Payloads, Rows::Payloads(rows)) => payloads.extend(rows.into_iter().map(|row| (row.seq, row.payload))),
             _ => unreachable!("a file holds the table it was asked for"),
         }
     }
-    evidence
+    Evidence { report, records, payloads }
 }
 
 /// The evidence of one window.

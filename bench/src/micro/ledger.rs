@@ -6,18 +6,17 @@ use crate::{
     child::own_cpu,
     figures::{median, short},
 };
-use bytes::Bytes;
 use sealgate::{
     clock::SystemClock,
     config::Config,
-    ledger::{Draft, Ledger, Paths, disk::LocalDisk, sequencer},
+    evidence::Folder,
+    ledger::{self, Draft, Ledger, Paths, disk::LocalDisk},
 };
 use sealgate_schema::{
     Text,
     note::SigningKey,
     record::{Fields, Kind},
-    seal::NOTE_NAME,
-    verify::verify_ledger,
+    verify::{Asked, verify_evidence},
 };
 use serde_json::json;
 use std::{
@@ -102,35 +101,30 @@ impl Home {
     fn start(&self) -> Result<Ledger> {
         let path = |name| self.folder.path().join(name);
         let paths = Paths { journal: path("journal"), staging: path("staging"), evidence: path("evidence") };
-        let start = sequencer::Start {
+        let setup = ledger::Setup {
             gateway: GATEWAY.into(),
             paths,
             cutting: Config::default().cutting(),
-            standings: Vec::new(),
-            segment: 1,
+            disk: Arc::new(LocalDisk),
+            clock: Arc::new(SystemClock),
+            identity: self.key.clone(),
         };
-        Ok(sequencer::start(start, Arc::new(LocalDisk), Arc::new(SystemClock), self.key.clone())?)
+        Ok(ledger::open(setup)?.ledger)
     }
 
     fn verify(&self) -> Result<()> {
-        let folder = self.folder.path().join("evidence").join(GATEWAY).join(WINDOW.as_str());
-        let note = std::fs::read_to_string(folder.join(NOTE_NAME))?;
-        let entries = std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        let names: Vec<String> = entries.collect::<Result<Vec<_>>>()?.into_iter().filter(|name| name != NOTE_NAME).collect();
-        let mut bytes = 0;
-        let mut read = |name: &str| {
-            let file = std::fs::read(folder.join(name)).map(Bytes::from).map_err(|error| error.to_string())?;
-            bytes += file.len() as u64;
-            Ok(file)
-        };
+        let evidence = Folder::new(&self.folder.path().join("evidence"));
+        let asked = Asked { keys: vec![self.key.verifier().clone()], ..Asked::default() };
         let start = Instant::now();
-        let report = verify_ledger(self.key.verifier(), &note, &names, &mut read);
+        let report = verify_evidence(&evidence, &asked);
         let seconds = start.elapsed().as_secs_f64();
-        if !report.holds() {
-            return Err(format!("the bench's own ledger does not verify: {:?}", report.findings).into());
+        let [ledger] = report.ledgers.as_slice() else { return Err("the bench has one ledger".into()) };
+        if report.tampered() || report.incomplete() {
+            return Err(format!("the bench's own ledger does not verify: {:?}", ledger.findings).into());
         }
-        let what = format!("{} records with payloads, {} bytes each on disk", report.records, bytes / report.records.max(1));
-        row("verify a sealed ledger", &format!("{} records/s", short(report.records as f64 / seconds)), &what);
+        let bytes: u64 = ledger.files.iter().map(|file| file.bytes).sum();
+        let what = format!("{} records with payloads, {} bytes each on disk", ledger.records, bytes / ledger.records.max(1));
+        row("verify a sealed ledger", &format!("{} records/s", short(ledger.records as f64 / seconds)), &what);
         Ok(())
     }
 }

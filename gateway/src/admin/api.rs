@@ -98,6 +98,37 @@ pub struct CloseSession {
     pub reason: String,
 }
 
+/// `POST /v1/payload-reads`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayloadRead {
+    /// What is asked; nothing where a shell is opened.
+    pub sql: Option<String>,
+    /// The window that it is about; nothing for all.
+    pub window: Option<String>,
+}
+
+/// `POST /v1/keys/rotate`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// Why.
+    pub reason: String,
+    /// Entry of the windows log from which on the old key does not count.
+    pub revoke_from: Option<u64>,
+}
+
+/// An identity key in a listing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its text.
+    pub key: String,
+    /// It signs checkpoints of so many entries and more, until the next.
+    pub from: u64,
+    /// Checkpoints of more entries don't count under it.
+    pub revoked_from: Option<u64>,
+}
+
 /// Body of every error.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ErrorBody {

@@ -4,15 +4,16 @@
 
 pub mod api;
 pub mod client;
+mod identity;
 
 use crate::{
     app::Gateway,
     clock::rfc3339,
-    ledger::LedgerError,
-    limits::ADMIN_BODY_BYTES_MAX,
+    ledger::{Draft, LedgerError},
+    limits::{ADMIN_BODY_BYTES_MAX, QUERY_CHARS_MAX},
     sessions::{Grant, SessionError, env, store::Window},
 };
-use api::{CloseSession, ErrorBody, Health, OpenSession, OpenWindow, SessionView, WindowView};
+use api::{CloseSession, ErrorBody, Health, KeyView, OpenSession, OpenWindow, PayloadRead, RotateKey, SessionView, WindowView};
 use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State, connect_info::Connected, rejection::JsonRejection},
@@ -22,6 +23,8 @@ use axum::{
 };
 use http::StatusCode;
 use sealgate_policies::session::{Session, Status};
+use sealgate_schema::record::{Fields, Kind};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::net::UnixListener;
 
@@ -36,7 +39,10 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/close", post(close_session))
         .route("/v1/sessions/{id}/revoke", post(revoke_session))
         .route("/v1/sessions/{id}/env", get(environment))
+        .route("/v1/keys", get(list_keys))
+        .route("/v1/keys/rotate", post(rotate_key))
         .route("/v1/parts", post(cut))
+        .route("/v1/payload-reads", post(payload_read))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(gateway);
     let service = router.into_make_service_with_connect_info::<Peer>();
@@ -180,6 +186,35 @@ async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec
         ));
     }
     Ok(Json(env::environment(&gateway, &id)))
+}
+
+async fn list_keys(State(gateway): Gate) -> Answer<Vec<KeyView>> {
+    blocking(move || identity::list(&gateway)).await
+}
+
+async fn rotate_key(State(gateway): Gate, request: Body<RotateKey>) -> Answer<Vec<KeyView>> {
+    let request = body(request)?;
+    blocking(move || {
+        identity::rotate(&gateway, request)?;
+        identity::list(&gateway)
+    })
+    .await
+}
+
+/// Runs what waits for the disk beside the tasks that serve clients.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Answer<T> {
+    let done = tokio::task::spawn_blocking(act).await;
+    Ok(Json(done.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??))
+}
+
+/// Written before the reader gets anything: who reads what.
+async fn payload_read(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, request: Body<PayloadRead>) -> Answer<()> {
+    let request = body(request)?;
+    let sql = request.sql.as_deref().map(|sql| sql.chars().take(QUERY_CHARS_MAX).collect::<String>());
+    let detail = json!({ "by": peer.0, "sql": sql, "change_window": request.window }).to_string();
+    let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::PayloadRead) };
+    gateway.ledger.record(gateway.standing_window()?, Draft::new(fields)).await?;
+    Ok(Json(()))
 }
 
 async fn cut(State(gateway): Gate) -> Answer<()> {

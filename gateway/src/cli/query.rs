@@ -1,22 +1,36 @@
-//! `sealgate query`: DuckDB over exactly the files that are signed.
+//! `sealgate query`: DuckDB over the very bytes that were verified.
+//!
+//! Each file is read once. Its bytes are verified, and are kept in a sealed memory file, which nobody can change any more and
+//! which DuckDB opens: between the check and the query there is no moment at which a file could be exchanged.
 
 use super::{
-    Failure, Outcome,
-    verify::{misplaced, read_key},
+    Failure, Outcome, record, source,
+    verify::{asked, complain, look},
 };
 use crate::{
-    admin::client::{AdminError, ask},
+    admin::{
+        api::PayloadRead,
+        client::{AdminError, ask},
+    },
+    app::raise_open_files,
+    evidence::Folder,
     home::{evidence, verifier_key},
 };
+use bytes::Bytes;
 use http::Method;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sealgate_schema::{
-    Hash,
-    note::VerifierKey,
-    seal::{Manifest, NOTE_NAME, Table},
+    log::LOG_FOLDER,
+    seal::Table,
+    verify::{Asked, EvidenceReport, Name, Source},
 };
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fmt::Write as _,
-    fs, io,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -26,17 +40,23 @@ const VIEWS: &str = include_str!("../../../schema/views.sql");
 
 /// Query evidence with DuckDB
 ///
-/// Views: records, payloads, calls (intent, outcome and payloads of a call in one row), timeline (a line an event). Without SQL, opens DuckDB's shell.
+/// Views: records, payloads, calls (intent, outcome and payloads of a call in one row), timeline (a line an event). Without SQL, opens DuckDB's shell. The evidence is verified first (all but L4), and DuckDB reads the bytes that were verified. A query of the home's own evidence with payloads is itself recorded.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What to ask; without it, DuckDB's shell opens
     sql: Option<String>,
-    /// Folder with evidence [default: the home's]
+    /// Folder with evidence: all of it, one gateway's, or one window's [default: the home's]
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
     /// The gateway's public key: a file or the key itself [default: the home's]
     #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    key: Vec<String>,
+    /// One window alone
+    #[arg(long, value_name = "WINDOW")]
+    window: Option<String>,
+    /// Leave out the payloads: headers, bodies, parameters
+    #[arg(long)]
+    no_payloads: bool,
     /// How to print
     #[arg(long, default_value = "table", value_parser = ["table", "csv", "json", "jsonlines", "markdown", "line"])]
     format: String,
@@ -47,16 +67,18 @@ pub(super) struct Args {
 
 pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     if args.evidence.is_none() {
-        cut_parts(home).await?;
+        settle(home, &args).await?;
     }
     let folder = args.evidence.clone().unwrap_or_else(|| evidence(home));
-    let key = args.key.clone().unwrap_or_else(|| verifier_key(home).display().to_string());
-    let files = signed_files(&folder, &read_key(&key)?)?;
-    if files.records.is_empty() {
-        return Err(Failure::new(1, format!("there is no evidence in {} yet", folder.display())));
-    }
+    let keys = if args.key.is_empty() { vec![verifier_key(home).display().to_string()] } else { args.key.clone() };
+    let mut asked = asked(&keys, &[])?;
+    let source = Kept { folder: source::find(&folder, &mut asked)?, files: RefCell::default() };
+    asked.window = args.window.clone().or(asked.window);
+    raise_open_files();
+    let report = verified(&source, &asked, &folder)?;
+    let files = Files::of(&report, &source, args.no_payloads)?;
     let start = tempfile::Builder::new().prefix("sealgate-query-").suffix(".sql").tempfile()?;
-    fs::write(start.path(), prelude(&files))?;
+    fs::write(start.path(), files.prelude())?;
     let mut command = Command::new(&args.duckdb);
     // `.read` and not `-init`, which would tell on every run that it loads a file.
     command.arg("-cmd").arg(format!(".read '{}'", start.path().display()));
@@ -70,12 +92,27 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A running gateway has its newest records in the journal; a cut brings them into parts.
-async fn cut_parts(home: &Path) -> Result<(), Failure> {
-    match ask::<()>(home, Method::POST, "/v1/parts", None::<&()>).await {
-        Ok(()) | Err(AdminError::NotRunning(_)) => Ok(()),
-        Err(error) => Err(error.into()),
+/// Brings the newest records of the home into parts, after one that says that payloads are read. Where no gateway runs, this
+/// process is one for a moment.
+async fn settle(home: &Path, args: &Args) -> Result<(), Failure> {
+    if args.no_payloads {
+        return match ask::<()>(home, Method::POST, "/v1/parts", None::<&()>).await {
+            Ok(()) | Err(AdminError::NotRunning(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
     }
+    if !evidence(home).is_dir() {
+        return Err(Failure::new(1, format!("there is no evidence in {} yet", evidence(home).display())));
+    }
+    let own = record::gateway(home, None).await?;
+    let read = PayloadRead { sql: args.sql.clone(), window: args.window.clone() };
+    let told = ask::<()>(home, Method::POST, "/v1/payload-reads", Some(&read)).await;
+    match own {
+        Some(running) => running.stop().await?,
+        None if told.is_ok() => ask::<()>(home, Method::POST, "/v1/parts", None::<&()>).await?,
+        None => {}
+    }
+    Ok(told?)
 }
 
 fn not_there(duckdb: &Path, error: &io::Error) -> Failure {
@@ -89,63 +126,85 @@ fn not_there(duckdb: &Path, error: &io::Error) -> Failure {
     Failure::new(1, line)
 }
 
+/// Verifies everything that is asked about; evidence that does not hold is not queried.
+fn verified(source: &Kept, asked: &Asked, folder: &Path) -> Result<EvidenceReport, Failure> {
+    // A decoder that gives up on damaged bytes is a finding, not a crash to print.
+    std::panic::set_hook(Box::new(|_| ()));
+    let report = look(source, asked);
+    let _ = std::panic::take_hook();
+    if report.tampered() {
+        complain(&report);
+        return Err(Failure::new(1, "the evidence does not hold, and is not queried; see: sealgate verify"));
+    }
+    if report.ledgers.iter().all(|ledger| ledger.files.is_empty()) {
+        return Err(Failure::new(1, format!("there is no evidence in {} yet", folder.display())));
+    }
+    Ok(report)
+}
+
+/// Evidence whose Parquet files are kept as they were read.
+struct Kept {
+    folder: Folder,
+    files: RefCell<BTreeMap<String, OwnedFd>>,
+}
+
+impl Source for Kept {
+    fn list(&self, folder: &str) -> Result<Vec<Name>, String> {
+        self.folder.list(folder)
+    }
+
+    fn read(&self, path: &str) -> Result<Bytes, String> {
+        let bytes = self.folder.read(path)?;
+        if path.ends_with(".parquet") && !path.contains(LOG_FOLDER) {
+            let file =
+                keep(path, &bytes).map_err(|error| format!("it can't be kept in memory ({error}): ask about one --window"))?;
+            self.files.borrow_mut().insert(path.to_owned(), file);
+        }
+        Ok(bytes)
+    }
+}
+
+/// A memory file with these bytes for good.
+fn keep(path: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(path, MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file.into())
+}
+
+/// What DuckDB opens.
 #[derive(Default)]
 struct Files {
-    records: Vec<PathBuf>,
-    payloads: Vec<PathBuf>,
+    records: Vec<String>,
+    payloads: Vec<String>,
 }
 
-/// The files of every manifest under `folder` that `key` signed, each with the bytes that were signed.
-fn signed_files(folder: &Path, key: &VerifierKey) -> Result<Files, Failure> {
-    let mut files = Files::default();
-    for note in notes(folder, 0)? {
-        let text = fs::read_to_string(&note)?;
-        let (manifest, _) = Manifest::open(&text, key).map_err(|error| Failure::new(1, format!("{}: {error}", note.display())))?;
-        let misplaced = manifest.ledger().ok().and_then(|ledger| misplaced(note.parent()?, folder, &ledger));
-        if let Some(what) = misplaced {
-            return Err(Failure::new(1, format!("{}: {what}", note.display())));
-        }
-        for file in manifest.files {
-            let path = note.with_file_name(&file.name);
-            let bytes = fs::read(&path).map_err(|error| Failure::new(1, format!("{}: {error}", path.display())))?;
-            if Hash::of(&[&bytes]).to_string() != file.sha256 {
-                let line = format!(
-                    "{} is not the file that was signed; see: sealgate verify {} --key KEY",
-                    path.display(),
-                    folder.display()
-                );
-                return Err(Failure::new(1, line));
-            }
-            match file.table {
-                Table::Records => files.records.push(path),
-                Table::Payloads => files.payloads.push(path),
+impl Files {
+    fn of(report: &EvidenceReport, source: &Kept, no_payloads: bool) -> Result<Self, Failure> {
+        let (mut files, kept) = (Self::default(), source.files.borrow());
+        for ledger in &report.ledgers {
+            for standing in &ledger.files {
+                let path = format!("{}/{}", ledger.folder, standing.name);
+                let file = kept.get(&path).ok_or_else(|| Failure::new(1, format!("{path} was not read")))?;
+                // By this process's number and not inherited: a duckdb command may be a script that starts the real one.
+                let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+                match standing.file.table {
+                    Table::Records => files.records.push(path),
+                    Table::Payloads if no_payloads => {}
+                    Table::Payloads => files.payloads.push(path),
+                }
             }
         }
+        Ok(files)
     }
-    Ok(files)
-}
 
-fn notes(folder: &Path, depth: u32) -> Result<Vec<PathBuf>, Failure> {
-    let note = folder.join(NOTE_NAME);
-    if note.exists() {
-        return Ok(vec![note.canonicalize()?]);
+    fn prelude(&self) -> String {
+        let mut sql = String::new();
+        for (name, paths) in [("record_files", &self.records), ("payload_files", &self.payloads)] {
+            let quoted: Vec<_> = paths.iter().map(|path| format!("'{path}'")).collect();
+            // A String takes every write.
+            let _ = writeln!(sql, "SET VARIABLE {name} = [{}]::VARCHAR[];", quoted.join(", "));
+        }
+        sql + VIEWS
     }
-    let mut found = Vec::new();
-    let entries = fs::read_dir(folder).map_err(|error| Failure::new(1, format!("{}: {error}", folder.display())))?;
-    let mut folders = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-    folders.sort();
-    for inner in folders.into_iter().filter(|path| depth < 2 && path.is_dir()) {
-        found.extend(notes(&inner, depth + 1)?);
-    }
-    Ok(found)
-}
-
-fn prelude(files: &Files) -> String {
-    let mut sql = String::new();
-    for (name, paths) in [("record_files", &files.records), ("payload_files", &files.payloads)] {
-        let quoted: Vec<_> = paths.iter().map(|path| format!("'{}'", path.display().to_string().replace('\'', "''"))).collect();
-        // A String takes every write.
-        let _ = writeln!(sql, "SET VARIABLE {name} = [{}]::VARCHAR[];", quoted.join(", "));
-    }
-    sql + VIEWS
 }

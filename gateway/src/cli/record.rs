@@ -68,7 +68,7 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
 }
 
 /// Starts a gateway where none runs.
-async fn gateway(home: &Path, config: Option<&Path>) -> Result<Option<Running>, Failure> {
+pub(super) async fn gateway(home: &Path, config: Option<&Path>) -> Result<Option<Running>, Failure> {
     match ask::<Health>(home, Method::GET, "/v1/health", None::<&()>).await {
         Ok(_) => return Ok(None),
         Err(AdminError::NotRunning(_)) => {}

@@ -1,39 +1,34 @@
 //! `sealgate verify`: evidence checked offline. Needs the evidence and a public key; no gateway, no network, no home.
 
-use super::{Failure, Outcome, USAGE};
-use bytes::Bytes;
+use super::{Failure, Outcome, USAGE, source};
 use sealgate_schema::{
-    LedgerId,
     note::VerifierKey,
-    seal::{NOTE_NAME, State},
-    verify::{Finding, Level, Report, Verdict, verify_ledger},
+    seal::State,
+    verify::{Asked, EvidenceReport, Finding, Findings, Level, Log, Report, Source, Verdict, verify_evidence},
 };
 use serde_json::json;
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 const TAMPERED: u8 = 1;
 const INCOMPLETE: u8 = 2;
-/// Times an open ledger is looked at again: a running gateway may have replaced its note in between.
+/// Times evidence that may be growing is looked at: a running gateway may have replaced a file in between.
 const LOOKS_MAX: u32 = 3;
 /// How long to wait between two looks: longer than a part takes from its first file to its note.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Check evidence offline, with a public key
 ///
-/// Exit codes: 0 every required level (L0, L1, L2) of every ledger holds; 1 something was tampered with; 2 incomplete: nothing to check; 3 usage.
+/// Exit codes: 0 every required level of every ledger holds (L0, L1, L2 and L5; L3 with --pin); 1 something was tampered with; 2 incomplete: something is not there, or there is nothing to check; 3 usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder with evidence: all of it, one gateway's, or one window's
     evidence: PathBuf,
-    /// The gateway's public key: a file (keys/gateway.vkey) or the key itself
-    #[arg(long, value_name = "KEY")]
-    key: String,
+    /// The gateway's public key: a file (keys/gateway.vkey) or the key itself; more than one for several gateways
+    #[arg(long, value_name = "KEY", required = true)]
+    key: Vec<String>,
+    /// A checkpoint of the windows log that you kept (a copy of _log/checkpoint): the log must go on from it
+    #[arg(long, value_name = "FILE")]
+    pin: Vec<PathBuf>,
     /// Require that every window is sealed: an open one is incomplete
     #[arg(long)]
     sealed: bool,
@@ -42,35 +37,36 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A ledger's folder and what was found there.
-struct Checked {
-    folder: PathBuf,
-    report: Report,
-}
-
 pub(super) fn run(args: &Args) -> Outcome {
-    let key = read_key(&args.key)?;
-    if !args.evidence.is_dir() {
-        return Err(Failure::new(USAGE, format!("{} is not a folder", args.evidence.display())));
-    }
+    let mut asked = asked(&args.key, &args.pin)?;
+    let folder = source::find(&args.evidence, &mut asked)?;
     // A decoder that gives up on damaged bytes is a finding, not a crash to print.
     std::panic::set_hook(Box::new(|_| ()));
-    let mut found = Found::default();
-    walk(&args.evidence, 0, &mut found)?;
-    let checking = found.ledgers.into_iter().map(|folder| check(&key, &args.evidence, folder));
-    let mut checked = checking.collect::<Result<Vec<Checked>, _>>()?;
-    find_copies(&mut checked);
-    let code = exit_code(&checked, &found.strays, args.sealed);
+    let report = look(&folder, &asked);
+    let code = exit_code(&report, args.sealed);
     if args.json {
-        print_json(&checked, &found.strays, code)?
+        print_json(&report, code)?
     } else {
-        print(&checked, &found.strays, args, code)
+        print(&report, args, code)
     }
     Ok(ExitCode::from(code))
 }
 
+/// What a command line asks a verifier.
+pub(super) fn asked(keys: &[String], pins: &[PathBuf]) -> Result<Asked, Failure> {
+    let pin = |path: &PathBuf| {
+        fs::read_to_string(path).map_err(|error| Failure::new(USAGE, format!("the pin {}: {error}", path.display())))
+    };
+    Ok(Asked {
+        keys: keys.iter().map(|key| read_key(key)).collect::<Result<_, _>>()?,
+        pins: pins.iter().map(pin).collect::<Result<_, _>>()?,
+        gateway: None,
+        window: None,
+    })
+}
+
 /// Reads a verifier key from a file, or takes the text as the key.
-pub(super) fn read_key(key: &str) -> Result<VerifierKey, Failure> {
+fn read_key(key: &str) -> Result<VerifierKey, Failure> {
     let text = match fs::read_to_string(key) {
         Ok(text) => text,
         Err(_) if key.contains('+') => key.to_owned(),
@@ -79,181 +75,171 @@ pub(super) fn read_key(key: &str) -> Result<VerifierKey, Failure> {
     VerifierKey::parse(&text).map_err(|error| Failure::new(USAGE, error.to_string()))
 }
 
-#[derive(Default)]
-struct Found {
-    ledgers: Vec<PathBuf>,
-    strays: Vec<PathBuf>,
-}
-
-/// Folders with a note, or with files where a note should be; files elsewhere are strays.
-fn walk(folder: &Path, depth: u32, found: &mut Found) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    let (folders, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|path| path.is_dir() && !path.is_symlink());
-    // EVIDENCE/GATEWAY/WINDOW: two levels down at the most, and a folder with a note is a ledger wherever it is.
-    if depth == 2 || files.iter().any(|file| file.ends_with(NOTE_NAME)) {
-        found.ledgers.push(folder.to_owned());
-        found.strays.extend(folders);
-        return Ok(());
-    }
-    found.strays.extend(files);
-    folders.into_iter().try_for_each(|inner| walk(&inner, depth + 1, found))
-}
-
-fn check(key: &VerifierKey, root: &Path, folder: PathBuf) -> Result<Checked, Failure> {
+/// Verifies, and looks again where something that does not hold may be growing.
+pub(super) fn look(folder: &dyn Source, asked: &Asked) -> EvidenceReport {
     let mut looks = 0;
     loop {
         looks += 1;
-        let report = check_once(key, root, &folder)?;
-        if report.holds() || report.state == Some(State::Sealed) || looks == LOOKS_MAX {
-            return Ok(Checked { folder, report });
+        let report = verify_evidence(folder, asked);
+        let growing = report.ledgers.iter().any(|ledger| !ledger.holds() && ledger.state != Some(State::Sealed))
+            || report.logs.iter().any(|log| !log.findings.list.is_empty());
+        if !report.tampered() || !growing || looks == LOOKS_MAX {
+            return report;
         }
         std::thread::sleep(LOOK_AGAIN_AFTER);
     }
 }
 
-fn check_once(key: &VerifierKey, root: &Path, folder: &Path) -> Result<Report, Failure> {
-    // The names first: what a running gateway adds after this is in its next note.
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != NOTE_NAME {
-            names.push(name);
-        }
-    }
-    names.sort();
-    let note = match fs::read(folder.join(NOTE_NAME)) {
-        Ok(note) => String::from_utf8_lossy(&note).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let mut read = |name: &str| match fs::read(folder.join(name)) {
-        Ok(bytes) => Ok(Bytes::from(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err("the file is missing".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let mut report = verify_ledger(key, &note, &names, &mut read);
-    if let Some(ledger) = report.ledger.clone()
-        && let Some(what) = misplaced(folder, root, &ledger)
-    {
-        fail(&mut report, what);
-    }
-    Ok(report)
-}
-
-/// The folders' names are what a person goes by: they must be the signed ones. Those above `root` are the caller's.
-pub(super) fn misplaced(folder: &Path, root: &Path, ledger: &LedgerId) -> Option<String> {
-    let (folder, root) = (folder.canonicalize().ok()?, root.canonicalize().ok()?);
-    let window = folder.file_name()?.to_str()?;
-    if window != ledger.window().as_str() {
-        return Some(format!("the folder is named {window}, the signed ledger is {}", ledger.window()));
-    }
-    let parent = folder.parent().filter(|parent| folder != root && **parent != root)?.file_name()?.to_str()?;
-    (parent != ledger.gateway().as_str())
-        .then(|| format!("the folder lies in {parent}, the signed gateway is {}", ledger.gateway()))
-}
-
-fn fail(report: &mut Report, what: String) {
-    report.verdicts[0] = Verdict::Fail;
-    report.findings.push(Finding { level: Level::L0, seq: None, place: "folder".to_owned(), what });
-}
-
-/// One ledger in two places would count twice in every query.
-fn find_copies(checked: &mut [Checked]) {
-    let mut seen = BTreeSet::new();
-    for Checked { report, .. } in checked {
-        if let Some(ledger) = report.ledger.clone()
-            && !seen.insert(ledger.clone())
-        {
-            fail(report, format!("{} is there a second time", ledger.origin()));
-        }
-    }
-}
-
-fn exit_code(checked: &[Checked], strays: &[PathBuf], sealed: bool) -> u8 {
-    let open = |checked: &Checked| checked.report.state == Some(State::Open);
-    if !strays.is_empty() || checked.iter().any(|checked| !checked.report.holds()) {
+fn exit_code(report: &EvidenceReport, sealed: bool) -> u8 {
+    let open = |ledger: &Report| ledger.state == Some(State::Open);
+    if report.tampered() {
         TAMPERED
-    } else if checked.is_empty() || (sealed && checked.iter().any(open)) {
+    } else if report.incomplete() || (sealed && report.ledgers.iter().any(open)) {
         INCOMPLETE
     } else {
         0
     }
 }
 
-fn print(checked: &[Checked], strays: &[PathBuf], args: &Args, code: u8) {
-    for Checked { folder, report } in checked {
-        print_report(folder, report);
+fn print(report: &EvidenceReport, args: &Args, code: u8) {
+    for ledger in &report.ledgers {
+        print_ledger(ledger);
     }
-    for stray in strays {
-        println!("✗ {}: it belongs to no ledger", stray.display());
+    for log in &report.logs {
+        print_log(log);
     }
-    println!("{}", verdict(checked, args, code));
+    for stray in &report.strays {
+        println!("✗ {stray}: it belongs to no ledger");
+    }
+    for origin in &report.missing {
+        println!("✗ {origin}: its log is pinned, and not here");
+    }
+    println!("{}", verdict(report, args, code));
 }
 
-fn print_report(folder: &Path, report: &Report) {
-    let mark = if report.holds() { '✓' } else { '✗' };
+fn print_ledger(report: &Report) {
+    let mark = if report.holds() && report.verdict(Level::L5) != Verdict::Fail { '✓' } else { '✗' };
     match (&report.ledger, report.state) {
         (Some(ledger), Some(state)) => {
             let root = report.root.map(|root| root.to_string()).unwrap_or_default();
             let state = if state == State::Sealed { "sealed" } else { "open, not sealed yet" };
             println!(
-                "{mark} {} · {} · {state} · {} records · root {}…",
+                "{mark} {} · {} · {state} · {} records · payloads {} · root {}…",
                 ledger.window(),
                 ledger.gateway(),
                 report.records,
+                report.payloads.as_str(),
                 root.get(..16).unwrap_or_default()
             );
         }
-        _ => println!("{mark} {} · nothing signed by this key", folder.display()),
+        _ => println!("{mark} {}", report.folder),
     }
     for level in Level::ALL {
         println!("    {level:?} {:<26} {}", level.title(), report.verdict(level));
     }
-    for finding in &report.findings {
+    print_findings(&report.findings);
+}
+
+fn print_log(log: &Log) {
+    let mark = if log.findings.list.is_empty() { '✓' } else { '✗' };
+    let root = log.root.to_string();
+    let pinned = if log.pinned { "goes on from the pinned checkpoint" } else { "not pinned" };
+    println!(
+        "{mark} windows log of {} · {} entries · root {}… · {pinned}",
+        log.gateway,
+        log.size,
+        root.get(..16).unwrap_or_default()
+    );
+    print_findings(&log.findings);
+}
+
+/// Prints what does not hold, for a command that needs evidence that does.
+pub(super) fn complain(report: &EvidenceReport) {
+    let ledgers = report.ledgers.iter().filter(|ledger| !ledger.holds()).map(|ledger| (&ledger.folder, &ledger.findings));
+    let logs = report.logs.iter().map(|log| (&log.gateway, &log.findings));
+    for (place, findings) in ledgers.chain(logs) {
+        findings.list.iter().for_each(|finding| eprintln!("  ✗ {place}: {finding}"));
+    }
+    report.strays.iter().for_each(|stray| eprintln!("  ✗ {stray}: it belongs to no ledger"));
+}
+
+fn print_findings(findings: &Findings) {
+    for finding in &findings.list {
         println!("    ✗ {finding}");
     }
-    if report.findings_left_out > 0 {
-        println!("    ✗ and {} more", report.findings_left_out);
+    if findings.left_out > 0 {
+        println!("    ✗ and {} more", findings.left_out);
     }
     println!();
 }
 
-fn verdict(checked: &[Checked], args: &Args, code: u8) -> String {
-    let open = checked.iter().filter(|checked| checked.report.state == Some(State::Open)).count();
-    let ledgers = if checked.len() == 1 { "1 ledger".to_owned() } else { format!("{} ledgers", checked.len()) };
+fn verdict(report: &EvidenceReport, args: &Args, code: u8) -> String {
+    let open = report.ledgers.iter().filter(|ledger| ledger.state == Some(State::Open)).count();
+    let count = report.ledgers.len();
+    let ledgers = if count == 1 { "1 ledger".to_owned() } else { format!("{count} ledgers") };
     match code {
         TAMPERED => format!("TAMPERED: what is marked ✗ does not hold ({ledgers} looked at)"),
-        INCOMPLETE if checked.is_empty() => format!("INCOMPLETE: there is no evidence in {}", args.evidence.display()),
+        INCOMPLETE if report.logs.is_empty() => format!("INCOMPLETE: there is no evidence in {}", args.evidence.display()),
+        INCOMPLETE if report.incomplete() => format!("INCOMPLETE: what is marked ✗ is not here ({ledgers} looked at)"),
         INCOMPLETE => format!("INCOMPLETE: {open} of {ledgers} not sealed"),
         _ => {
-            let tail = if open > 0 { format!(" {open} still open: nothing signed says yet where it ends.") } else { String::new() };
-            format!(
-                "L0 to L2 hold for {ledgers}.{tail} L3 to L5 are not checked: a whole window that was removed, or an open one rolled back, would not be noticed."
-            )
+            let open = if open > 0 { format!(" {open} still open.") } else { String::new() };
+            let pinned = report.logs.iter().all(|log| log.pinned);
+            let tail = match pinned {
+                true => "L3 holds from the pinned checkpoint on; what was before it rests on whoever pinned it.",
+                false => {
+                    "L3 is not checked: without --pin, a log and its windows that were rolled back together would not be noticed."
+                }
+            };
+            format!("L0 to L2 and L5 hold for {ledgers}.{open} {tail} L4 is not checked.")
         }
     }
 }
 
-fn print_json(checked: &[Checked], strays: &[PathBuf], code: u8) -> Result<(), Failure> {
+fn print_json(report: &EvidenceReport, code: u8) -> Result<(), Failure> {
     let finding = |finding: &Finding| json!({ "level": format!("{:?}", finding.level), "seq": finding.seq, "place": finding.place, "what": finding.what });
-    let ledger = |Checked { folder, report }: &Checked| {
+    let findings = |findings: &Findings| findings.list.iter().map(finding).collect::<Vec<_>>();
+    let ledger = |ledger: &Report| {
         let levels: serde_json::Map<_, _> =
-            Level::ALL.into_iter().map(|level| (format!("{level:?}"), json!(report.verdict(level).to_string()))).collect();
+            Level::ALL.into_iter().map(|level| (format!("{level:?}"), json!(ledger.verdict(level).to_string()))).collect();
         json!({
-            "folder": folder.display().to_string(),
-            "gateway": report.ledger.as_ref().map(|ledger| ledger.gateway().as_str()),
-            "window": report.ledger.as_ref().map(|ledger| ledger.window().as_str()),
-            "state": report.state,
-            "records": report.records,
-            "root": report.root.map(|root| root.to_string()),
+            "folder": ledger.folder,
+            "gateway": ledger.ledger.as_ref().map(|ledger| ledger.gateway().as_str()),
+            "window": ledger.ledger.as_ref().map(|ledger| ledger.window().as_str()),
+            "state": ledger.state,
+            "records": ledger.records,
+            "root": ledger.root.map(|root| root.to_string()),
+            "payloads": ledger.payloads.as_str(),
             "levels": levels,
-            "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
-            "findings_left_out": report.findings_left_out,
+            "findings": findings(&ledger.findings),
+            "findings_left_out": ledger.findings.left_out,
         })
     };
-    let strays: Vec<_> = strays.iter().map(|stray| stray.display().to_string()).collect();
-    let all = json!({ "ledgers": checked.iter().map(ledger).collect::<Vec<_>>(), "strays": strays, "exit": code });
+    let log = |log: &Log| {
+        json!({
+            "gateway": log.gateway,
+            "size": log.size,
+            "root": log.root.to_string(),
+            "pinned": log.pinned,
+            "levels": { "L3": log_verdict(log).to_string(), "L4": Verdict::NotChecked.to_string() },
+            "findings": findings(&log.findings),
+        })
+    };
+    let all = json!({
+        "logs": report.logs.iter().map(log).collect::<Vec<_>>(),
+        "ledgers": report.ledgers.iter().map(ledger).collect::<Vec<_>>(),
+        "strays": report.strays,
+        "missing": report.missing,
+        "exit": code,
+    });
     println!("{}", serde_json::to_string_pretty(&all)?);
     Ok(())
+}
+
+fn log_verdict(log: &Log) -> Verdict {
+    match (log.findings.list.is_empty(), log.pinned) {
+        (false, _) => Verdict::Fail,
+        (true, true) => Verdict::Pass,
+        (true, false) => Verdict::NotChecked,
+    }
 }

@@ -3,28 +3,45 @@
 //! - [`sequencer`]: the writer thread that owns every chain, and group commit
 //! - [`journal`]: the write-ahead segments
 //! - [`part`]: finished segments → Parquet parts and signed notes; the last part of a closed window is its seal
+//! - [`windows_log`]: which windows there are, how far each has grown, how it was sealed · [`keys`]: who signs for each
 //! - [`recover`]: what a start makes of what a stop or crash left
+//! - `tear`: what of a segment's end is a torn write, and what is damage
 //! - [`disk`]: the file system port
+//! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
 
 pub mod disk;
 pub mod journal;
+pub mod keys;
 pub mod part;
 pub mod recover;
+pub mod remote;
 pub mod sequencer;
+mod tear;
+pub mod timestamp;
+pub mod windows_log;
+pub mod witness;
 
-use crate::limits::{CALL_SLOT_WAIT, CALLS_IN_FLIGHT_MAX, WINDOW_DRAIN_WAIT};
+use crate::{
+    clock::Clock,
+    limits::{CALL_SLOT_WAIT, CALLS_IN_FLIGHT_MAX, WINDOW_DRAIN_WAIT},
+};
 use arc_swap::ArcSwapOption;
+use disk::Disk;
+use keys::WindowKeys;
+use part::PartWriter;
+use recover::{RecoverError, Recovered};
 use sealgate_policies::permit::Permit;
 use sealgate_schema::{
-    Hash, Payload, Text,
+    Payload, Text,
     note::{SigningKey, VerifierKey},
     record::{Fields, Kind},
 };
 use sequencer::{Append, Message, Reply};
 use std::{fmt::Debug, path::PathBuf, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use windows_log::WindowsLog;
 
 /// Why a record was not written. What was acknowledged before stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,12 +103,16 @@ pub fn row_salt() -> [u8; 16] {
     salt
 }
 
-/// Signs notes. A key file today; KMS or PKCS#11 behind the same port.
+/// The identity key: signs the checkpoints of the windows log. A key file today; KMS or PKCS#11 behind the same port.
 pub trait Signer: Debug + Send + Sync + 'static {
     /// The public key.
     fn verifier(&self) -> &VerifierKey;
+    /// The signature line over `text`.
+    fn line(&self, text: &str) -> Result<String, String>;
     /// Signs `text` into a note.
-    fn sign(&self, text: &str) -> Result<String, String>;
+    fn sign(&self, text: &str) -> Result<String, String> {
+        Ok(format!("{text}\n{}", self.line(text)?))
+    }
 }
 
 impl Signer for SigningKey {
@@ -99,8 +120,8 @@ impl Signer for SigningKey {
         SigningKey::verifier(self)
     }
 
-    fn sign(&self, text: &str) -> Result<String, String> {
-        Ok(SigningKey::sign(self, text))
+    fn line(&self, text: &str) -> Result<String, String> {
+        Ok(SigningKey::line(self, text))
     }
 }
 
@@ -113,6 +134,77 @@ pub struct Paths {
     pub staging: PathBuf,
     /// Parts and notes, by gateway and window.
     pub evidence: PathBuf,
+}
+
+/// What a ledger is opened with.
+#[derive(Debug)]
+pub struct Setup {
+    /// This gateway instance.
+    pub gateway: Text,
+    /// Where things are kept.
+    pub paths: Paths,
+    /// When parts are cut.
+    pub cutting: Cutting,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The clock of records and entries.
+    pub clock: Arc<dyn Clock>,
+    /// The identity key.
+    pub identity: Arc<dyn Signer>,
+}
+
+/// A ledger that can be written.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its handle.
+    pub ledger: Ledger,
+    /// The windows log.
+    pub log: WindowsLog,
+    /// What was found, for [`Opened::settle`].
+    pub found: Recovered,
+    parts: PartWriter,
+    paths: Paths,
+    disk: Arc<dyn Disk>,
+}
+
+/// Opens the ledger: the windows log first, then what the last run left, then the writer. Blocks while it reads.
+pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
+    let Setup { gateway, paths, cutting, disk, clock, identity } = setup;
+    let health = Arc::new(Health::default());
+    let start = windows_log::Start {
+        gateway: gateway.to_string(),
+        evidence: paths.evidence.clone(),
+        staging: paths.staging.clone(),
+        disk: disk.clone(),
+        clock: clock.clone(),
+        identity,
+    };
+    let log = WindowsLog::open(start, health.clone())?;
+    let parts = PartWriter::new(paths.clone(), disk.clone(), Arc::new(WindowKeys::new(log.clone())));
+    let found = recover::recover(&gateway, &paths, &disk, &parts)?;
+    let standings = found.standings.clone();
+    let start = sequencer::Start { gateway, paths: paths.clone(), cutting, standings, segment: found.segment };
+    let ledger = sequencer::start(start, disk.clone(), clock, parts.clone(), health)?;
+    Ok(Opened { ledger, log, found, parts, paths, disk })
+}
+
+impl Opened {
+    /// Writes down what recovery found, and lets go of the segments that it came from: the new one has it all now.
+    pub async fn settle(&self) -> Result<(), SettleError> {
+        recover::declare(&self.found, &self.ledger).await?;
+        Ok(recover::remove_before(self.found.segment, &self.paths, &*self.disk, &self.parts)?)
+    }
+}
+
+/// Why what recovery found could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The old segments.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
 }
 
 /// When parts are cut.
@@ -214,9 +306,9 @@ impl Ledger {
         done.await.map_err(|_| LedgerError::Stopping)?
     }
 
-    /// Cuts a part where the open one is old enough.
+    /// Cuts a part where the open one is old enough, and tells the windows log how far the ledgers have grown.
     pub fn tick(&self) {
-        // A writer that is gone has no part to cut.
+        // A writer that is gone has neither.
         let _ = self.send(Message::Tick);
     }
 
@@ -308,9 +400,4 @@ impl Drop for OpenCall {
             self.send(Draft::new(fields), None, Reply::Nobody);
         }
     }
-}
-
-/// Lower-case hex of a hash, for file manifests.
-pub(crate) fn hex(hash: Hash) -> String {
-    hash.to_string()
 }

@@ -6,17 +6,21 @@
 //! the same bytes again. The segment goes only when all its notes are durable and were read back.
 
 use super::{
-    Health, LedgerError, Paths, Signer,
+    Health, LedgerError, Paths,
     disk::{self, Disk},
-    hex,
     journal::{self, Ending, Share},
-    sequencer::segment_path,
+    keys::WindowKeys,
+    sequencer::{segment_number, segment_path},
+    windows_log::LogError,
 };
 use crate::limits::SEGMENTS_BEHIND_MAX;
 use sealgate_schema::{
-    Hash, LedgerId, parquet,
+    Hash, LedgerId,
+    log::Event,
+    parquet,
     record::Kind,
     seal::{MANIFEST_FORMAT, Manifest, NOTE_NAME, PartFile, State, Table},
+    windows::Mark,
 };
 use std::{
     collections::BTreeMap,
@@ -42,6 +46,9 @@ pub enum PartError {
     /// Parts and journal tell different stories: somebody changed one of them.
     #[error("{0}: the evidence on disk and the journal disagree: {1}")]
     Disagreement(String, String),
+    /// The windows log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Parquet or JSON could not be encoded.
     #[error("encoding: {0}")]
     Encoding(String),
@@ -52,13 +59,18 @@ pub enum PartError {
 pub struct PartWriter {
     paths: Paths,
     disk: Arc<dyn Disk>,
-    signer: Arc<dyn Signer>,
+    keys: Arc<WindowKeys>,
 }
 
 impl PartWriter {
     /// Writes below `paths.evidence`.
-    pub fn new(paths: Paths, disk: Arc<dyn Disk>, signer: Arc<dyn Signer>) -> Self {
-        Self { paths, disk, signer }
+    pub fn new(paths: Paths, disk: Arc<dyn Disk>, keys: Arc<WindowKeys>) -> Self {
+        Self { paths, disk, keys }
+    }
+
+    /// The keys that it signs with.
+    pub fn keys(&self) -> &WindowKeys {
+        &self.keys
     }
 
     /// Folder of a ledger's evidence.
@@ -68,21 +80,47 @@ impl PartWriter {
 
     /// The signed manifest of a ledger; `None` where it has none yet.
     pub fn manifest(&self, ledger: &LedgerId) -> Result<Option<Manifest>, PartError> {
+        Ok(self.note(ledger)?.map(|(manifest, _)| manifest))
+    }
+
+    /// The signed manifest of a ledger, and what stands of it in the windows log once it is sealed.
+    fn note(&self, ledger: &LedgerId) -> Result<Option<(Manifest, Event)>, PartError> {
         let path = self.folder(ledger).join(NOTE_NAME);
         let note = match self.disk.read(&path) {
             Ok(note) => String::from_utf8_lossy(&note).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(PartError::Disk(path, error)),
         };
-        let (manifest, _) = Manifest::open(&note, self.signer.verifier())
-            .map_err(|error| PartError::Disagreement(ledger.origin(), error.to_string()))?;
-        Ok(Some(manifest))
+        let disagreement = |what: String| PartError::Disagreement(ledger.origin(), what);
+        let window = self.keys.log().window(ledger.window())?;
+        let records = Manifest::records_of(&note).map_err(|error| disagreement(error.to_string()))?;
+        let key = window.as_ref().and_then(|window| window.key_at(records));
+        let key = key.ok_or_else(|| disagreement("the windows log binds no key to its note".to_owned()))?;
+        let (manifest, root) = Manifest::open(&note, key).map_err(|error| disagreement(error.to_string()))?;
+        let seal = seal_of(ledger, manifest.records, root, &note);
+        Ok(Some((manifest, seal)))
     }
 
-    /// Turns a finished segment into parts, then removes it.
+    /// Puts a seal into the windows log where it is not there yet, and forgets the window's key.
+    pub fn declare_seal(&self, ledger: &LedgerId) -> Result<(), PartError> {
+        let Some((manifest, seal)) = self.note(ledger)? else { return Ok(()) };
+        let declared = self.keys.log().window(ledger.window())?.is_some_and(|window| window.seal.is_some());
+        if manifest.state == State::Sealed && !declared {
+            self.keys.log().append(vec![seal])?;
+        }
+        if manifest.state == State::Sealed {
+            self.keys.erase(ledger);
+        }
+        Ok(())
+    }
+
+    /// Turns a finished segment into parts, then removes it, after those before it: a start that failed at its end has left
+    /// them, and a gap between segments is damage.
     pub fn finish(&self, number: u64) -> Result<(), PartError> {
         self.make(number)?;
-        self.remove(number)
+        let names = self.disk.list(&self.paths.journal).map_err(|error| PartError::Disk(self.paths.journal.clone(), error))?;
+        let mut due = names.iter().filter_map(|name| segment_number(name)).filter(|there| *there <= number);
+        due.try_for_each(|number| self.remove(number))
     }
 
     /// Turns a segment into parts; those that are there already are left.
@@ -108,25 +146,30 @@ impl PartWriter {
         let ledger = share.standing.chain.ledger().clone();
         let folder = self.folder(&ledger);
         let mut manifest = match self.manifest(&ledger)? {
-            // A crash came after the note and before the segment was removed.
-            Some(manifest) if manifest.records >= share.standing.chain.size() => return Ok(()),
+            // A crash came after the note and before the segment was removed; or the note's name could not be made durable,
+            // and would go with the next crash.
+            Some(manifest) if manifest.records >= share.standing.chain.size() => {
+                self.disk.sync_folder(&folder).map_err(|error| PartError::Disk(folder, error))?;
+                return self.declare_seal(&ledger);
+            }
             Some(manifest) => manifest,
             None => empty_manifest(&ledger),
         };
-        if manifest.records != share.first_seq {
-            let why = format!("the note ends at {}, the journal goes on at {}", manifest.records, share.first_seq);
+        if manifest.records != share.first_seq() {
+            let why = format!("the note ends at {}, the journal goes on at {}", manifest.records, share.first_seq());
             return Err(PartError::Disagreement(ledger.origin(), why));
         }
+        let key = self.keys.signer(&ledger, Mark { records: manifest.records, root: share.before.root() })?;
         self.create_folder(&folder)?;
         manifest.files.extend(self.files(&ledger, &folder, &share)?);
         manifest.records = share.standing.chain.size();
-        manifest.head = hex(share.standing.chain.head());
+        manifest.head = share.standing.chain.head().to_string();
         manifest.counts = share.standing.counts.clone();
         let closed = share.records.last().is_some_and(|(record, _)| record.fields.kind == Kind::WindowClose);
         manifest.state = if closed { State::Sealed } else { State::Open };
         let text = manifest.text(share.standing.chain.root()).map_err(|error| PartError::Encoding(error.to_string()))?;
-        let note = self.signer.sign(&text).map_err(PartError::Encoding)?;
-        self.write(folder.join(NOTE_NAME), note.as_bytes())
+        self.write(folder.join(NOTE_NAME), key.sign(&text).as_bytes())?;
+        if closed { self.declare_seal(&ledger) } else { Ok(()) }
     }
 
     fn create_folder(&self, folder: &std::path::Path) -> Result<(), PartError> {
@@ -140,7 +183,7 @@ impl PartWriter {
 
     fn files(&self, ledger: &LedgerId, folder: &std::path::Path, share: &Share) -> Result<Vec<PartFile>, PartError> {
         let encoding = |error: ::parquet::errors::ParquetError| PartError::Encoding(error.to_string());
-        let first_seq = share.first_seq;
+        let first_seq = share.first_seq();
         let mut files = vec![(
             Table::Records,
             share.records.len(),
@@ -154,22 +197,31 @@ impl PartWriter {
     }
 
     fn file(&self, folder: &std::path::Path, share: &Share, table: Table, rows: u64, bytes: &[u8]) -> Result<PartFile, PartError> {
-        let name = table.file_name(share.first_seq);
+        let name = table.file_name(share.first_seq());
         self.write(folder.join(&name), bytes)?;
         Ok(PartFile {
             name,
             table,
-            first_seq: share.first_seq,
+            first_seq: share.first_seq(),
             records: share.records.len() as u64,
             rows,
             bytes: bytes.len() as u64,
-            sha256: hex(Hash::of(&[bytes])),
+            sha256: Hash::of(&[bytes]).to_string(),
             key: None,
         })
     }
 
     fn write(&self, path: PathBuf, bytes: &[u8]) -> Result<(), PartError> {
         disk::write_durably(&*self.disk, &self.paths.staging, &path, bytes).map_err(|error| PartError::Disk(path, error))
+    }
+}
+
+fn seal_of(ledger: &LedgerId, records: u64, root: Hash, note: &str) -> Event {
+    Event::Seal {
+        window: ledger.window().to_string(),
+        records,
+        root: root.to_string(),
+        note: Some(Hash::of(&[note.as_bytes()]).to_string()),
     }
 }
 
@@ -180,7 +232,7 @@ fn empty_manifest(ledger: &LedgerId) -> Manifest {
         window: ledger.window().to_string(),
         state: State::Open,
         records: 0,
-        head: hex(Hash::ZERO),
+        head: Hash::ZERO.to_string(),
         counts: BTreeMap::new(),
         files: Vec::new(),
         software: SOFTWARE.to_owned(),
@@ -203,8 +255,7 @@ pub(super) struct Finisher {
 }
 
 impl Finisher {
-    pub(super) fn start(paths: Paths, disk: Arc<dyn Disk>, signer: Arc<dyn Signer>, health: Arc<Health>) -> io::Result<Self> {
-        let writer = PartWriter::new(paths, disk, signer);
+    pub(super) fn start(writer: PartWriter, health: Arc<Health>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel(SEGMENTS_BEHIND_MAX);
         let (thread_writer, thread_health) = (writer.clone(), health.clone());
         let run = move || {
@@ -225,10 +276,15 @@ impl Finisher {
         }
     }
 
-    /// Whether evidence of this ledger exists already.
+    /// The keys of the windows.
+    pub(super) fn keys(&self) -> &WindowKeys {
+        self.writer.keys()
+    }
+
+    /// Whether a window of this name was opened before.
     pub(super) fn exists(&self, ledger: &LedgerId) -> bool {
-        // An unreadable note counts as existing: nothing may be written over it.
-        !matches!(self.writer.manifest(ledger), Ok(None))
+        // What can't be read counts as existing: nothing may be written over it.
+        !matches!((self.keys().log().window(ledger.window()), self.writer.manifest(ledger)), (Ok(None), Ok(None)))
     }
 
     /// Makes the parts still queued, and ends.

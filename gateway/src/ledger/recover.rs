@@ -1,19 +1,24 @@
 //! What a start makes of what a stop or a crash left: segments → parts, and where each open ledger stands.
 //!
 //! A torn frame at the very end is cut and said so; anything else that does not fit stops the start. Nothing is repaired
-//! by guessing, and nothing is deleted that did not become a part first.
+//! by guessing, and nothing is deleted that did not become a part first. The windows log knows how far each ledger had
+//! grown: a journal that has less, or another story, was rolled back, and nothing is signed over it.
 
 use super::{
     Draft, Ledger, LedgerError, Paths,
-    disk::Disk,
+    disk::{Disk, write_durably},
     journal::{self, Ending, JournalError, Origin, Standing},
     part::{PartError, PartWriter},
     sequencer::{segment_name, segment_number, segment_path, unknown_outcome},
+    windows_log::LogError,
 };
 use sealgate_schema::{
-    Text,
+    LedgerId, Text,
+    log::Event,
+    merkle::empty_root,
     record::{Fields, Kind},
     seal::State,
+    windows::Window,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
@@ -27,9 +32,24 @@ pub enum RecoverError {
     /// A segment is damaged, missing or foreign.
     #[error("the journal is damaged, and is left as it is for inspection: {0}")]
     Journal(String),
+    /// The windows log has seen more than is there, or something else.
+    #[error(
+        "window {window}: the windows log says {said}, the journal and the evidence {found}: they were rolled back or changed; put back what is missing, or keep this home for inspection and start in another one"
+    )]
+    RolledBack {
+        /// The window.
+        window: String,
+        /// What the log says.
+        said: String,
+        /// What is there.
+        found: String,
+    },
     /// A part could not be made.
     #[error(transparent)]
     Part(#[from] PartError),
+    /// The windows log.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 /// What was found.
@@ -50,12 +70,17 @@ pub struct Recovered {
 pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartWriter) -> Result<Recovered, RecoverError> {
     let mut found = Recovered::default();
     let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
+    let logged: BTreeMap<String, Window> = parts.keys().log().windows()?.into_iter().collect();
+    // A name that another start has left volatile must not go while that of a later segment stays.
+    disk.sync_folder(&paths.journal).map_err(|error| RecoverError::Disk(paths.journal.clone(), error))?;
     let mut numbers = segments(paths, &**disk)?;
     if let Some(begun) = begun_in_vain(&numbers, paths, &**disk) {
         parts.remove(begun)?;
         numbers.pop();
     }
     let last = numbers.last().copied();
+    let mut lengths = BTreeMap::new();
+    let mut readable = Vec::new();
     for (index, number) in numbers.iter().copied().enumerate() {
         let ending = ending(numbers.get(index + 1).map(|next| read_segment(paths, &**disk, *next, Ending::Any)));
         let segment = match read_segment(paths, &**disk, number, ending) {
@@ -67,29 +92,114 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
             }
             Err(error) => return Err(RecoverError::Journal(format!("{}: {error}", segment_name(number)))),
         };
-        if segment.gateway != gateway || segment.number != number {
-            return Err(RecoverError::Journal(format!(
-                "{} belongs to {} {}",
-                segment_name(number),
-                segment.gateway,
-                segment.number
-            )));
-        }
-        let starts_differ = segment.shares.iter().any(|(window, share)| {
-            index > 0 && share.first_seq > 0 && standings.get(window).map(|standing| standing.chain.size()) != Some(share.first_seq)
-        });
-        if starts_differ {
-            return Err(RecoverError::Journal(format!("{} does not go on where the one before it ends", segment_name(number))));
-        }
+        check_segment(&segment, gateway, number, &standings, index == 0)?;
+        check_marks(&segment, &logged)?;
         found.segment = number + 1;
         let unfinished = !segment.finished && segment.shares.values().any(|share| !share.records.is_empty());
         found.unclean |= unfinished || segment.torn_bytes > 0;
         found.torn_bytes += segment.torn_bytes;
+        // A window that was closed is in no later segment, and may not be in a part yet.
+        lengths.extend(segment.shares.iter().map(|(window, share)| (window.clone(), share.standing.chain.size())));
         standings = segment.shares.into_iter().map(|(window, share)| (window, share.standing)).collect();
-        parts.make(number)?;
+        make_durable(number, paths, &**disk)?;
+        readable.push(number);
     }
+    // Nothing is signed before all of it is known to be there.
+    check_lengths(gateway, &logged, &lengths, parts)?;
+    readable.into_iter().try_for_each(|number| parts.make(number))?;
+    settle(gateway, &logged, &standings, parts)?;
     found.standings = still_open(standings.into_values(), parts)?;
     Ok(found)
+}
+
+/// The segment is this gateway's, and goes on where the one before it ends.
+fn check_segment(
+    segment: &journal::Segment,
+    gateway: &str,
+    number: u64,
+    standings: &BTreeMap<String, Standing>,
+    first: bool,
+) -> Result<(), RecoverError> {
+    let name = segment_name(number);
+    if segment.gateway != gateway || segment.number != number {
+        return Err(RecoverError::Journal(format!("{name} belongs to {} {}", segment.gateway, segment.number)));
+    }
+    let starts_differ = segment.shares.iter().any(|(window, share)| {
+        let before = standings.get(window).map(|standing| standing.chain.size());
+        !first && share.first_seq() > 0 && before != Some(share.first_seq())
+    });
+    match starts_differ {
+        true => Err(RecoverError::Journal(format!("{name} does not go on where the one before it ends"))),
+        false => Ok(()),
+    }
+}
+
+/// The records have the roots that the windows log names for the sizes that fall into this segment.
+fn check_marks(segment: &journal::Segment, logged: &BTreeMap<String, Window>) -> Result<(), RecoverError> {
+    for (name, share) in &segment.shares {
+        for mark in logged.get(name).map(Window::marks).unwrap_or_default() {
+            if share.root_at(mark.records).is_some_and(|root| root != mark.root) {
+                let records = mark.records;
+                return Err(RecoverError::RolledBack {
+                    window: name.clone(),
+                    said: format!("its first {records} records have the root {}", mark.root),
+                    found: "have others".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every ledger that is open in the log is there in full, in the journal or sealed on disk.
+fn check_lengths(
+    gateway: &str,
+    logged: &BTreeMap<String, Window>,
+    lengths: &BTreeMap<String, u64>,
+    parts: &PartWriter,
+) -> Result<(), RecoverError> {
+    for (name, window) in logged.iter().filter(|(_, window)| window.seal.is_none()) {
+        let sealed = sealed_records(gateway, name, parts)?;
+        let there = lengths.get(name).copied().max(sealed);
+        if there.unwrap_or(0) < window.length() {
+            return Err(RecoverError::RolledBack {
+                window: name.clone(),
+                said: format!("it has {} records", window.length()),
+                found: format!("have {}", there.unwrap_or(0)),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Finishes in the log what a crash interrupted: seals that it does not name yet, windows that never had a record.
+fn settle(
+    gateway: &str,
+    logged: &BTreeMap<String, Window>,
+    standings: &BTreeMap<String, Standing>,
+    parts: &PartWriter,
+) -> Result<(), RecoverError> {
+    for (name, _) in logged.iter().filter(|(_, window)| window.seal.is_none()) {
+        match (sealed_records(gateway, name, parts)?, standings.contains_key(name)) {
+            (Some(_), _) => parts.declare_seal(&ledger_of(gateway, name)?)?,
+            (None, true) => {}
+            (None, false) => {
+                let root = empty_root().to_string();
+                parts.keys().log().append(vec![Event::Seal { window: name.clone(), records: 0, root, note: None }])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Records of a ledger whose note says sealed.
+fn sealed_records(gateway: &str, window: &str, parts: &PartWriter) -> Result<Option<u64>, RecoverError> {
+    let manifest = parts.manifest(&ledger_of(gateway, window)?)?;
+    Ok(manifest.filter(|manifest| manifest.state == State::Sealed).map(|manifest| manifest.records))
+}
+
+fn ledger_of(gateway: &str, window: &str) -> Result<LedgerId, RecoverError> {
+    LedgerId::new(gateway.to_owned(), window.to_owned()).map_err(|error| RecoverError::Journal(error.to_string()))
 }
 
 /// Removes the segments before `next`: the segment `next` has taken over where the ledgers stand.
@@ -135,6 +245,14 @@ fn begun_in_vain(numbers: &[u64], paths: &Paths, disk: &dyn Disk) -> Option<u64>
     let empty = next.origin == Origin::Cut && next.torn_bytes == 0 && next.shares.values().all(|share| share.records.is_empty());
     let finished = read_segment(paths, disk, *before, Ending::Any).is_ok_and(|segment| segment.finished);
     (empty && !finished).then_some(*last)
+}
+
+/// Writes a segment anew, as it reads now. What a killed process had not synced, or what a failed sync left in memory alone,
+/// could go with a crash of the machine still, and the parts that are made of it would know more than the journal.
+fn make_durable(number: u64, paths: &Paths, disk: &dyn Disk) -> Result<(), RecoverError> {
+    let path = segment_path(paths, number);
+    let written = disk.read(&path).and_then(|bytes| write_durably(disk, &paths.staging, &path, &bytes));
+    written.map_err(|error| RecoverError::Disk(path, error))
 }
 
 /// How a segment may end, given the one after it: a crash can come right after recovery began that one.

@@ -15,7 +15,8 @@ use super::{
     Cutting, Draft, Health, Ledger, LedgerError, OpenCall, Paths, Placed,
     disk::{Append as AppendFile, Disk},
     journal::{self, Nonce, Origin, Standing},
-    part::Finisher,
+    part::{Finisher, PartWriter},
+    windows_log::LogError,
 };
 use crate::{
     clock::Clock,
@@ -23,6 +24,7 @@ use crate::{
 };
 use sealgate_schema::{
     LedgerId, Text,
+    log::Event,
     record::{Fields, Kind},
 };
 use serde_json::json;
@@ -30,7 +32,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc as blocking},
     time::Instant,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -102,19 +104,29 @@ pub struct Start {
     pub segment: u64,
 }
 
-/// Starts the writer and the thread that makes parts.
-pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: Arc<dyn super::Signer>) -> io::Result<Ledger> {
-    let health = Arc::new(Health::default());
-    let finisher = Finisher::start(start.paths.clone(), disk.clone(), signer, health.clone())?;
-    let ledgers = start
-        .standings
-        .into_iter()
-        .map(|standing| (standing.chain.ledger().window().clone(), Open { standing, draining: false, waiting: Vec::new() }));
+/// Starts the writer and the thread that makes parts with `parts`.
+pub fn start(
+    start: Start,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    parts: PartWriter,
+    health: Arc<Health>,
+) -> Result<Ledger, LogError> {
+    let io_error = |error: io::Error| LogError::Disk(start.paths.journal.clone(), error.to_string());
+    let finisher = Finisher::start(parts, health.clone()).map_err(io_error)?;
+    let mut ledgers = HashMap::new();
+    for standing in start.standings {
+        let window = standing.chain.ledger().window().clone();
+        let announced = finisher.keys().log().window(&window)?.map_or(0, |window| window.length());
+        ledgers.insert(window, Open { announced, ..Open::new(standing) });
+    }
+    let paths = start.paths.clone();
     let mut sequencer = Sequencer {
         gateway: start.gateway,
-        ledgers: ledgers.collect(),
+        ledgers,
+        heads_pending: None,
         segment: Segment { file: None, number: start.segment, nonce: [0; 16], bytes: 0, records: 0, since: Instant::now() },
-        paths: start.paths,
+        paths,
         cutting: start.cutting,
         buffer: Vec::with_capacity(1 << 20),
         acknowledgements: Vec::with_capacity(BATCH_MAX),
@@ -123,16 +135,34 @@ pub fn start(start: Start, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, signer: A
         finisher,
         health: health.clone(),
     };
-    sequencer.segment = sequencer.new_segment(start.segment, Origin::Recovery)?;
+    sequencer.segment = sequencer.new_segment(start.segment, Origin::Recovery).map_err(io_error)?;
     let (sender, receiver) = mpsc::unbounded_channel();
-    std::thread::Builder::new().name("ledger".to_owned()).spawn(move || sequencer.run(receiver))?;
+    std::thread::Builder::new().name("ledger".to_owned()).spawn(move || sequencer.run(receiver)).map_err(io_error)?;
     Ok(Ledger::new(sender, health))
 }
 
 struct Open {
     standing: Standing,
+    /// Records that the windows log knows of.
+    announced: u64,
     draining: bool,
     waiting: Vec<Told<()>>,
+}
+
+impl Open {
+    fn new(standing: Standing) -> Self {
+        Self { standing, announced: 0, draining: false, waiting: Vec::new() }
+    }
+
+    /// How far the ledger has grown, where the windows log does not know it yet.
+    fn head(&mut self) -> Option<Event> {
+        let chain = &self.standing.chain;
+        (chain.size() > self.announced).then(|| {
+            self.announced = chain.size();
+            let window = chain.ledger().window().to_string();
+            Event::Head { window, records: chain.size(), root: chain.root().to_string() }
+        })
+    }
 }
 
 struct Segment {
@@ -183,6 +213,8 @@ impl Reply {
 struct Sequencer {
     gateway: Text,
     ledgers: HashMap<Text, Open>,
+    /// The heads that the windows log is writing: more are told when these are durable.
+    heads_pending: Option<blocking::Receiver<Result<(), LogError>>>,
     segment: Segment,
     paths: Paths,
     cutting: Cutting,
@@ -198,22 +230,29 @@ impl Sequencer {
     fn run(mut self, mut receiver: mpsc::UnboundedReceiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
         let mut stopping = None;
+        let mut tick = false;
         while stopping.is_none() && receiver.blocking_recv_many(&mut messages, BATCH_MAX) > 0 {
             for message in messages.drain(..) {
                 if let Message::Stop { reply } = message {
                     stopping = Some(reply);
                     continue;
                 }
+                tick |= matches!(message, Message::Tick);
                 self.take(message);
                 if self.buffer.len() >= BATCH_BYTES_MAX {
                     self.commit();
                 }
             }
             self.commit();
+            // After the commit: the log may know of records that are on disk, and of no others.
+            if std::mem::take(&mut tick) {
+                self.announce();
+            }
             if self.cut_is_due() {
                 self.cut(Vec::new());
             }
         }
+        self.announce_all();
         // Messages still queued lose their reply with the receiver, and their senders are told that the gateway stops.
         if self.segment.records > 0 {
             self.cut(Vec::new());
@@ -222,6 +261,33 @@ impl Sequencer {
         if let Some(reply) = stopping {
             let _ = reply.send(result);
         }
+    }
+
+    /// Tells the windows log how far the open ledgers have grown; where it is still busy with that, the next tick does.
+    fn announce(&mut self) {
+        let busy = |pending: &blocking::Receiver<_>| matches!(pending.try_recv(), Err(blocking::TryRecvError::Empty));
+        if self.failure().is_some() || self.heads_pending.as_ref().is_some_and(busy) {
+            return;
+        }
+        let heads: Vec<Event> = self.ledgers.values_mut().filter_map(Open::head).collect();
+        self.heads_pending = (!heads.is_empty()).then(|| self.tell_log(heads));
+    }
+
+    /// Waits until the log knows of every record.
+    fn announce_all(&mut self) {
+        for _ in 0..2 {
+            // A log that can't be written has said so in the health.
+            if let Some(pending) = self.heads_pending.take() {
+                let _ = pending.recv();
+            }
+            self.announce();
+        }
+    }
+
+    fn tell_log(&self, events: Vec<Event>) -> blocking::Receiver<Result<(), LogError>> {
+        let (told, done) = blocking::sync_channel(1);
+        self.finisher.keys().log().submit(events, told);
+        done
     }
 
     fn failure(&self) -> Option<LedgerError> {
@@ -236,6 +302,8 @@ impl Sequencer {
             Message::Seal { window, detail, reply } => self.seal(&window, detail, reply),
             Message::Cut { reply } => {
                 self.commit();
+                // Whoever asks for parts is about to look: the log is to know what they hold.
+                self.announce_all();
                 self.cut(vec![reply]);
             }
             Message::Tick | Message::Stop { .. } => {}
@@ -300,7 +368,11 @@ impl Sequencer {
             (None, Ok(ledger)) if !self.ledgers.contains_key(&window) && !self.finisher.exists(&ledger) => ledger,
             _ => return drop(reply.send(Err(LedgerError::WindowExists(window.to_string())))),
         };
-        self.ledgers.insert(window.clone(), Open { standing: Standing::new(ledger), draining: false, waiting: Vec::new() });
+        // The log first: a window without its entry would be one that nobody can miss.
+        if let Err(error) = self.finisher.keys().open(&ledger) {
+            return drop(reply.send(Err(LedgerError::Unwritable(error.to_string()))));
+        }
+        self.ledgers.insert(window.clone(), Open::new(Standing::new(ledger)));
         let placed = self.place(&window, Draft::new(Fields { detail: Some(detail), ..Fields::new(Kind::WindowOpen) }));
         self.acknowledgements.push(Acknowledgement::Placed { reply, placed });
     }
@@ -341,9 +413,11 @@ impl Sequencer {
             detail.insert("counts".to_owned(), counts_with(&open.standing.counts, &Kind::WindowClose));
         }
         self.place(window, Draft::new(Fields { detail: Some(detail.to_string().into()), ..Fields::new(Kind::WindowClose) }));
+        self.commit();
+        // Its last head: the parts may take longer than a head may be late.
+        self.announce_all();
         // Removed before the cut: the next segment must not carry the ledger on.
         self.ledgers.remove(window);
-        self.commit();
         self.cut(vec![reply]);
     }
 
