@@ -122,6 +122,9 @@ impl Forged {
         for (number, witness) in self.witnesses.iter().enumerate() {
             policy += &format!("witness w{number} {}\n", witness.vkey());
         }
+        if self.witnesses.is_empty() {
+            return policy + "quorum none\n";
+        }
         let names: Vec<_> = (0..self.witnesses.len()).map(|number| format!("w{number}")).collect();
         policy + &format!("group every all {}\nquorum every\n", names.join(" "))
     }

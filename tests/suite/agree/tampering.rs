@@ -21,7 +21,7 @@ use sealgate_tests::forge::{Forged, Size, forge, random::Random, story::Rows};
 
 /// What a verifier has to say of tampered evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub(super) enum Found {
     /// It fails, with a pin and without.
     Always,
     /// It fails where the caller kept a checkpoint; without one nobody can tell.
@@ -29,15 +29,15 @@ pub enum Found {
 }
 
 /// A tampering that was done.
-pub struct Done {
+pub(super) struct Done {
     /// What was done, for people.
-    pub what: String,
+    pub(super) what: String,
     /// Who can tell.
-    pub found: Found,
+    pub(super) found: Found,
     /// Whether any byte may have changed: then readers may differ in how far they get.
-    pub noise: bool,
+    pub(super) noise: bool,
     /// Whether a verifier that can't check signatures has to find it too.
-    pub without_signatures: bool,
+    pub(super) without_signatures: bool,
 }
 
 fn done(what: impl Into<String>) -> Option<Done> {
@@ -85,7 +85,7 @@ const TAMPERINGS: [Tampering; 24] = [
 ];
 
 /// Does one of all tamperings; `None` where it does not apply to this evidence.
-pub fn tamper(random: &mut Random, forged: &mut Forged) -> Option<Done> {
+pub(super) fn tamper(random: &mut Random, forged: &mut Forged) -> Option<Done> {
     let before = forged.files.clone();
     let done = random.pick(&TAMPERINGS)(random, forged)?;
     (forged.files != before).then_some(done)
