@@ -12,5 +12,6 @@ mod refuse;
 mod secrets;
 mod signatures;
 mod simdisk;
+mod syscalls;
 mod tamper;
 mod upstreams;
