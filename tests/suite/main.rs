@@ -16,6 +16,7 @@ mod refuse;
 mod secrets;
 mod signatures;
 mod simdisk;
+mod syscalls;
 mod tamper;
 mod timestamps;
 mod upstreams;
