@@ -15,8 +15,8 @@
 
 CREATE OR REPLACE TEMP TABLE found AS
 WITH files AS (
-    SELECT filename, substr(filename, length(getvariable('evidence')::VARCHAR) + 2) AS path, content, size
-    FROM read_blob(getvariable('evidence') || '/**')
+    SELECT filename, substr(filename, length(rtrim(getvariable('evidence')::VARCHAR, '/')) + 2) AS path, content, size
+    FROM read_blob(rtrim(getvariable('evidence')::VARCHAR, '/') || '/**')
 )
 SELECT filename, path, string_split(path, '/') AS parts, parts[1] AS gateway, parts[2] AS folder,
     array_to_string(parts[3:], '/') AS name, size, sha256(content) AS sha256,
