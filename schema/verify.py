@@ -1677,7 +1677,8 @@ def body_fits(row):
     body, digest, capture = row["body"], row["body_sha256"], row["body_capture"]
     if body is None or digest is None or capture not in ("full", "redacted"):
         return True
-    return sha256(body) == digest and (capture != "full" or row["body_bytes"] == len(body))
+    length_fits = row["body_bytes"] == len(body) or "body_bytes" in dict(row["erased"])
+    return sha256(body) == digest and (capture != "full" or length_fits)
 
 
 # ---- FORMAT.md §12: witnesses and timestamps -----------------------------------------------------------------------------
