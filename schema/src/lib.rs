@@ -16,6 +16,7 @@
 //! | **ledger** | the ordered records of one window on one gateway | [`chain`] |
 //! | **part** | a Parquet file with a contiguous run of records | [`mod@parquet`], [`columns`] |
 //! | **seal** | the signed statement that closes a ledger | [`seal`], [`note`] |
+//! | **proof** | one record shown alone, with what binds it to a signed log | [`proof`] |
 //! | **level** | what a verifier has checked, L0 to L5 | [`verify`] |
 
 #![cfg_attr(
@@ -39,6 +40,7 @@ pub mod merkle;
 pub mod note;
 pub mod parquet;
 pub mod payload;
+pub mod proof;
 pub mod record;
 #[cfg(test)]
 mod samples;

@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod crash;
 mod journey;
+mod prove;
 mod refuse;
 mod secrets;
 mod signatures;

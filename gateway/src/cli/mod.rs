@@ -3,6 +3,8 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
+mod bundle;
+mod prove;
 mod query;
 mod record;
 mod run;
@@ -43,6 +45,8 @@ enum Command {
     Session(session::Command),
     /// Check evidence offline, with a public key
     Verify(verify::Args),
+    /// Write a proof of one record, for somebody who gets nothing else
+    Prove(prove::Args),
     /// Query evidence with DuckDB
     Query(query::Args),
     /// Show whether the gateway runs and can record
@@ -104,6 +108,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
+        Command::Prove(args) => runtime.block_on(prove::run(&home, args)),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),
     }
