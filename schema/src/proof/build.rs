@@ -51,6 +51,9 @@ pub enum ProveError {
         /// What to do.
         hint: &'static str,
     },
+    /// The records were taken away.
+    #[error("the records of this window were taken away, as the windows log says: nothing of it can be proved any more")]
+    RecordsGone,
     /// Names that are no fields.
     #[error("{0:?} is no field of a payload: use {fields}, all or none", fields = FIELDS.join(", "))]
     NoField(String),
@@ -102,6 +105,9 @@ pub fn build(source: &dyn Source, report: &Report, log: &Log, wanted: &Wanted) -
         },
     })?;
     let (rows, hashes) = evidence.rows(ledger, wanted.seq)?;
+    if hashes.len() as u64 != report.records {
+        return Err(ProveError::RecordsGone);
+    }
     let leaves: Vec<Hash> = hashes.iter().map(|hash| leaf_hash(&hash.0)).collect();
     let mut records = Vec::new();
     for (seq, row) in &rows {

@@ -22,6 +22,9 @@ pub const PROOF_FORMAT: &str = "sealgate/proof/v1";
 /// The largest bundle that is read: a note of the largest size and a body of the largest capture, both as JSON.
 pub const PROOF_BYTES_MAX: usize = 64 << 20;
 
+/// Every integer is below: beyond, one JSON number has several spellings.
+const INTEGER_MAX: u64 = 1 << 53;
+
 /// A bundle as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +145,9 @@ impl Bundle {
         let bundle: Self = serde_json::from_slice(bytes).map_err(|error| BadBundle(error.to_string()))?;
         if bundle.format != PROOF_FORMAT {
             return Err(BadBundle(format!("format is {:?}, this version reads {PROOF_FORMAT:?}", bundle.format)));
+        }
+        if bundle.seq >= INTEGER_MAX || bundle.log.entries.iter().any(|entry| entry.index >= INTEGER_MAX) {
+            return Err(bad("an integer of 2^53 or more"));
         }
         if bundle.encode()? == bytes { Ok(bundle) } else { Err(bad("not in canonical form")) }
     }
