@@ -21,10 +21,12 @@
 //! |---|---|
 //! | windows, sessions, tokens, their store | [`sessions`] |
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
+//! | witnesses and timestamps: who is told when | [`anchor`] |
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
+//! | the witness that another person runs | [`witness`] |
 //! | wiring, start, stop | [`app`] |
-//! | the folder with everything a gateway owns | [`home`] · evidence as a verifier reads it: [`evidence`] |
+//! | the folder with everything a gateway owns | [`home`] · its keys: [`keyring`] · evidence as a verifier reads it: [`evidence`] |
 //! | settings · every bound · the clock port · the TLS provider | [`config`] · [`limits`] · [`clock`] · [`crypto`] |
 //!
 //! The evidence format and its verification are in [`sealgate_schema`].
@@ -41,6 +43,7 @@
 )]
 
 pub mod admin;
+pub mod anchor;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -53,9 +56,11 @@ pub mod home;
 pub mod identify;
 pub mod ingress;
 pub mod interpret;
+pub mod keyring;
 pub mod ledger;
 pub mod limits;
 pub mod observe;
 pub mod refusal;
 pub mod reply;
 pub mod sessions;
+pub mod witness;

@@ -3,19 +3,19 @@
 use crate::cli::{Gateway, command};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sealgate_policies::session::Status;
-use sealgate_schema::{payload::Salts, record::Kind};
+use sealgate_schema::{note, payload::Salts, record::Kind, witness::Cosigner};
 use sealgate_tests::{
     check::{Evidence, window},
     client::{Client, Speak, caller_identity},
     gateway::TestGateway,
-    programs::{verify_py, verify_rust},
+    programs::{python, root, sealgate},
     upstream::{Offer, Upstream, sts},
 };
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
 };
 
 const HOST: &str = "sts.us-east-1.amazonaws.com";
@@ -59,11 +59,25 @@ fn bundle(home: &Path, seq: u64, more: &[&str]) -> Vec<u8> {
 
 /// Both verifiers look at a bundle that lies in a folder of its own: their exit code, and what the Rust one says.
 fn checked(bytes: &[u8], key: &Path) -> (i32, Value) {
+    checked_with(bytes, key, None)
+}
+
+/// The same under a policy.
+fn checked_with(bytes: &[u8], key: &Path, policy: Option<&str>) -> (i32, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("x.proof");
+    let (file, named) = (folder.path().join("x.proof"), folder.path().join("policy"));
     fs::write(&file, bytes).unwrap();
-    let (rust, python) = (verify_rust(&file, key), verify_py(&file, key));
-    let [rust, python] = [rust, python].map(|output| {
+    let mut python_command = Command::new(python("python3"));
+    python_command.arg(root().join("schema/verify.py"));
+    let mut rust_command = Command::new(sealgate());
+    rust_command.arg("verify");
+    let [rust, python] = [rust_command, python_command].map(|mut command| {
+        command.arg(&file).arg("--key").arg(key).arg("--json");
+        if let Some(policy) = policy {
+            fs::write(&named, policy).unwrap();
+            command.arg("--policy").arg(&named);
+        }
+        let output = command.output().unwrap();
         let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         (output.status.code().unwrap(), said)
     });
@@ -171,6 +185,43 @@ async fn evidence_that_does_not_hold_is_not_proved_from() {
     let output = prove(&home, 2, &[]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     assert!(String::from_utf8_lossy(&output.stderr).contains("does not hold"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_cosigned_checkpoint_goes_with_the_record_and_a_policy_checks_it() {
+    let (gateway, evidence) = sealed().await;
+    let home = gateway.home();
+    let log = home.join("evidence").join(evidence.report.ledger.as_ref().unwrap().gateway().as_str()).join("_log");
+    let checkpoint = fs::read_to_string(log.join("checkpoint")).unwrap();
+    let [cosigner, stranger] = [4, 5].map(|seed| Cosigner::from_seed("witness.example/w", &[seed; 32]).unwrap());
+    let policy = |cosigner: &Cosigner| format!("witness w {}\nquorum w\n", cosigner.public());
+    let (code, said) = checked_with(&bundle(&home, 2, &[]), &key(&home), Some(&policy(&cosigner)));
+    assert_eq!((code, said["levels"]["L4"].as_str(), &said["shown"]), (1, Some("FAIL"), &Value::Null), "nobody cosigned it");
+    let line = cosigner.cosign(note::text(&checkpoint).unwrap(), 1_790_000_000);
+    fs::write(log.join("cosigned"), checkpoint + &line).unwrap();
+    let bytes = bundle(&home, 2, &[]);
+    let (code, said) = checked_with(&bytes, &key(&home), Some(&policy(&cosigner)));
+    assert_eq!((code, said["levels"]["L4"].as_str()), (0, Some("PASS")), "{said}");
+    let (code, said) = checked_with(&bytes, &key(&home), None);
+    assert_eq!((code, said["levels"]["L4"].as_str()), (0, Some("NOT CHECKED")), "{said}");
+    let (code, said) = checked_with(&bytes, &key(&home), Some(&policy(&stranger)));
+    assert_eq!((code, said["levels"]["L4"].as_str()), (1, Some("FAIL")), "{said}");
+}
+
+#[test]
+fn a_record_is_proved_to_one_who_has_the_key_of_before_a_rotation_or_the_one_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(&folder.path().join("home"), "");
+    gateway.session("CHG-1");
+    let (key, older) = (key(&gateway.home), folder.path().join("older.vkey"));
+    fs::copy(&key, &older).unwrap();
+    gateway.ok(&["keys", "rotate", "--reason", "yearly"]);
+    assert_ne!(fs::read(&key).unwrap(), fs::read(&older).unwrap());
+    let bytes = gateway.ok(&["prove", "--window", "CHG-1", "--seq", "1"]);
+    for key in [&key, &older] {
+        let (code, said) = checked(bytes.as_bytes(), key);
+        assert_eq!(code, 0, "{}: {said}", key.display());
+    }
 }
 
 #[test]

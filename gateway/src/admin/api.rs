@@ -16,6 +16,23 @@ pub struct Health {
     pub listen: String,
     /// Calls without an outcome yet.
     pub calls_in_flight: usize,
+    /// How well the windows log is witnessed; nothing where no witnesses are configured.
+    pub anchor: Option<AnchorView>,
+    /// Why seals get no timestamps.
+    pub timestamps_failing: Option<String>,
+}
+
+/// How well the windows log is witnessed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AnchorView {
+    /// Entries of the log.
+    pub entries: u64,
+    /// Entries that a quorum of witnesses has cosigned.
+    pub cosigned: u64,
+    /// Seconds since the oldest entry that it has not.
+    pub lag_seconds: u64,
+    /// What the witnesses that did not cosign said.
+    pub trouble: Vec<String>,
 }
 
 /// `POST /v1/windows`
@@ -106,6 +123,27 @@ pub struct PayloadRead {
     pub sql: Option<String>,
     /// The window that it is about; nothing for all.
     pub window: Option<String>,
+}
+
+/// `POST /v1/keys/rotate`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// Why.
+    pub reason: String,
+    /// Entry of the windows log from which on the old key does not count.
+    pub revoke_from: Option<u64>,
+}
+
+/// An identity key in a listing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its text.
+    pub key: String,
+    /// It signs checkpoints of so many entries and more, until the next.
+    pub from: u64,
+    /// Checkpoints of more entries don't count under it.
+    pub revoked_from: Option<u64>,
 }
 
 /// Body of every error.

@@ -4,15 +4,21 @@
 
 pub mod api;
 pub mod client;
+mod identity;
 
 use crate::{
     app::Gateway,
     clock::rfc3339,
-    ledger::{Draft, LedgerError},
+    ledger::{
+        Draft, LedgerError,
+        witness::{Anchor, WitnessView},
+    },
     limits::{ADMIN_BODY_BYTES_MAX, QUERY_CHARS_MAX},
     sessions::{Grant, SessionError, env, store::Window},
 };
-use api::{CloseSession, ErrorBody, Health, OpenSession, OpenWindow, PayloadRead, SessionView, WindowView};
+use api::{
+    AnchorView, CloseSession, ErrorBody, Health, KeyView, OpenSession, OpenWindow, PayloadRead, RotateKey, SessionView, WindowView,
+};
 use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State, connect_info::Connected, rejection::JsonRejection},
@@ -38,6 +44,8 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/close", post(close_session))
         .route("/v1/sessions/{id}/revoke", post(revoke_session))
         .route("/v1/sessions/{id}/env", get(environment))
+        .route("/v1/keys", get(list_keys))
+        .route("/v1/keys/rotate", post(rotate_key))
         .route("/v1/parts", post(cut))
         .route("/v1/payload-reads", post(payload_read))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
@@ -104,7 +112,15 @@ async fn health(State(gateway): Gate) -> Json<Health> {
         gateway: gateway.name.to_string(),
         listen: gateway.listen.to_string(),
         calls_in_flight: gateway.ledger.calls_in_flight(),
+        anchor: gateway.anchoring.anchor().map(anchor_view),
+        timestamps_failing: gateway.anchoring.timestamps_failing(),
     })
+}
+
+fn anchor_view(anchor: Anchor) -> AnchorView {
+    let say = |view: &WitnessView| Some(format!("{} ({}): {}", view.name, view.state.as_str(), view.error.as_ref()?));
+    let trouble = anchor.error.iter().cloned().chain(anchor.witnesses.iter().filter_map(say)).collect();
+    AnchorView { entries: anchor.size, cosigned: anchor.cosigned_size, lag_seconds: anchor.lag_seconds(), trouble }
 }
 
 async fn list_windows(State(gateway): Gate) -> Json<Vec<WindowView>> {
@@ -183,6 +199,25 @@ async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec
         ));
     }
     Ok(Json(env::environment(&gateway, &id)))
+}
+
+async fn list_keys(State(gateway): Gate) -> Answer<Vec<KeyView>> {
+    blocking(move || identity::list(&gateway)).await
+}
+
+async fn rotate_key(State(gateway): Gate, request: Body<RotateKey>) -> Answer<Vec<KeyView>> {
+    let request = body(request)?;
+    blocking(move || {
+        identity::rotate(&gateway, request)?;
+        identity::list(&gateway)
+    })
+    .await
+}
+
+/// Runs what waits for the disk beside the tasks that serve clients.
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Answer<T> {
+    let done = tokio::task::spawn_blocking(act).await;
+    Ok(Json(done.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??))
 }
 
 /// Written before the reader gets anything: who reads what.

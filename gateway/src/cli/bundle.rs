@@ -3,13 +3,13 @@
 //! Nothing of a bundle is printed that does not hold. The words of a record are another party's: what could move a terminal's
 //! cursor is escaped.
 
-use super::{Failure, Outcome, USAGE};
+use super::{Failure, Outcome, USAGE, anchors::Trusted};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sealgate_schema::{
     Record, Text,
     proof::{Field, PROOF_BYTES_MAX, ProofReport, Shown, Value, check},
     seal::State,
-    verify::{Asked, Level},
+    verify::{Asked, Level, Verdict},
 };
 use serde_json::{Value as Json, json};
 use std::{fs::File, io::Read as _, path::Path, process::ExitCode};
@@ -18,8 +18,9 @@ const REFUSED: u8 = 1;
 const INCOMPLETE: u8 = 2;
 
 /// Checks a proof, and prints what it shows.
-pub(super) fn verify(path: &Path, asked: &Asked, sealed: bool, as_json: bool) -> Outcome {
-    let report = check(&read(path)?, asked);
+pub(super) fn verify(path: &Path, asked: &Asked, trusted: &Trusted, sealed: bool, as_json: bool) -> Outcome {
+    let mut report = check(&read(path)?, asked);
+    trusted.check_proof(&mut report)?;
     let code = exit_code(&report, asked, sealed);
     match as_json {
         true => println!("{}", serde_json::to_string_pretty(&json_report(&report, path, code))?),
@@ -55,7 +56,7 @@ pub(super) fn field_names(shown: &Shown, wanted: impl Fn(&Field) -> bool) -> Str
 fn print(report: &ProofReport, asked: &Asked, path: &Path, code: u8) {
     let mark = if code == 0 { '✓' } else { '✗' };
     match &report.shown {
-        Some(shown) => print_shown(shown, mark),
+        Some(shown) => print_shown(shown, mark, report.verdict(Level::L4) == Verdict::Pass),
         None => println!("{mark} {}", path.display()),
     }
     for level in Level::ALL {
@@ -77,7 +78,7 @@ fn title(level: Level) -> &'static str {
     }
 }
 
-fn print_shown(shown: &Shown, mark: char) {
+fn print_shown(shown: &Shown, mark: char, witnessed: bool) {
     let state = match shown.state {
         State::Sealed => format!("sealed with {} records", shown.records),
         State::Open => format!("open, {} records signed so far", shown.records),
@@ -99,7 +100,7 @@ fn print_shown(shown: &Shown, mark: char) {
     }
     print_payload(shown);
     println!("  windows log: {} entries · root {}…", shown.size, shown.log_root.to_string().get(..16).unwrap_or_default());
-    if shown.cosignatures > 0 {
+    if shown.cosignatures > 0 && !witnessed {
         println!("  signature lines by others on its checkpoint, not checked here: {}", shown.cosignatures);
     }
 }
@@ -169,10 +170,11 @@ fn verdict(report: &ProofReport, asked: &Asked, code: u8) -> String {
         (false, false) => "It does not lead to the pinned checkpoint: ask for one made with `sealgate prove --pin`.",
     };
     format!(
-        "{}L0 and L2 hold for record {} and what is shown with it.{} {log} Not shown: other records, and what the log says after entry {}.",
+        "{}L0 and L2 hold for record {} and what is shown with it.{} {log}{} Not shown: other records, and what the log says after entry {}.",
         if code == INCOMPLETE { "INCOMPLETE: " } else { "" },
         shown.record.seq,
         if shown.state == State::Open { " The window was not sealed yet." } else { "" },
+        if report.verdict(Level::L4) == Verdict::Pass { " L4 holds: the policy's witnesses saw that log." } else { "" },
         shown.size.saturating_sub(1)
     )
 }

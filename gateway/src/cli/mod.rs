@@ -3,7 +3,9 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
+mod anchors;
 mod bundle;
+mod keys;
 mod prove;
 mod query;
 mod record;
@@ -11,8 +13,10 @@ mod run;
 mod session;
 mod source;
 mod status;
+mod timestamp;
 mod verify;
 mod window;
+mod witness;
 
 use clap::{Parser, Subcommand};
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -43,6 +47,9 @@ enum Command {
     /// Open, use, end and list sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Hand over to a new identity key, and list those that there were
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check evidence offline, with a public key
     Verify(verify::Args),
     /// Write a proof of one record, for somebody who gets nothing else
@@ -51,6 +58,8 @@ enum Command {
     Query(query::Args),
     /// Show whether the gateway runs and can record
     Status(status::Args),
+    /// Run a witness: cosign other gateways' logs where they only grow
+    Witness(witness::Args),
 }
 
 /// A failed command: its exit code and one line that says what to do.
@@ -107,10 +116,12 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => runtime.block_on(run::run(&home, args)),
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
+        Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
         Command::Prove(args) => runtime.block_on(prove::run(&home, args)),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),
+        Command::Witness(args) => runtime.block_on(witness::run(args)),
     }
 }
 

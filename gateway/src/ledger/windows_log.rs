@@ -17,11 +17,11 @@ use super::{
 use crate::clock::Clock;
 use sealgate_schema::{
     Hash,
-    log::{CHECKPOINT_NAME, COSIGNED_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
+    log::{CHECKPOINT_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
     merkle::{Tree, leaf_hash, range_root},
-    note::{self, Checkpoint},
+    note::{self, Checkpoint, VerifierKey},
     tiles::{self, Kind, TILE_WIDTH, Tile},
-    windows::{Heads, Window, Windows},
+    windows::{Heads, Identity, Window, Windows},
 };
 use std::{
     collections::BTreeSet,
@@ -63,6 +63,8 @@ enum Message {
     Append { events: Vec<Event>, told: Option<Told<Result<(), LogError>>> },
     Ask { window: String, told: Told<Option<Window>> },
     List { told: Told<Vec<(String, Window)>> },
+    Unstamped { told: Told<Vec<String>> },
+    Identities { told: Told<Vec<Identity>> },
     Rotate { next: Arc<dyn Signer>, reason: String, revoke_from: Option<u64>, told: Told<Result<(), LogError>> },
 }
 
@@ -71,6 +73,7 @@ enum Message {
 pub struct WindowsLog {
     sender: mpsc::Sender<Message>,
     checkpoint: watch::Receiver<Arc<str>>,
+    identity: watch::Receiver<VerifierKey>,
     folder: PathBuf,
 }
 
@@ -78,21 +81,20 @@ impl WindowsLog {
     /// Opens the log of a gateway, makes it where there is no evidence yet, settles what a crash left, and starts its thread.
     pub fn open(start: Start, health: Arc<Health>) -> Result<Self, LogError> {
         let folder = start.evidence.join(&start.gateway).join(LOG_FOLDER);
-        let mut writer = Writer::open(start, folder.clone())?;
+        let mut writer = Writer::open(start, folder.clone(), health)?;
         let (sender, receiver) = mpsc::channel::<Message>();
-        let checkpoint = writer.published.subscribe();
+        let (checkpoint, identity) = (writer.published.subscribe(), writer.identity.subscribe());
         let run = move || {
             while let Ok(message) = receiver.recv() {
-                if let Err(error) = writer.take(message, &receiver) {
-                    // What is in memory is ahead of the disk now: nothing more is written.
-                    health.fail(&error.to_string());
+                // What is in memory is ahead of the disk after an error: nothing more is written.
+                if writer.take(message, &receiver).is_err() {
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name("windows-log".to_owned()).spawn(run);
         thread.map_err(|error| LogError::Disk(folder.clone(), error.to_string()))?;
-        Ok(Self { sender, checkpoint, folder })
+        Ok(Self { sender, checkpoint, identity, folder })
     }
 
     /// Writes entries; when this returns, they are durable. Blocks.
@@ -116,6 +118,16 @@ impl WindowsLog {
         self.ask(|told| Message::List { told })
     }
 
+    /// Sealed windows without a timestamp. Blocks.
+    pub fn unstamped(&self) -> Result<Vec<String>, LogError> {
+        self.ask(|told| Message::Unstamped { told })
+    }
+
+    /// The identity keys, oldest first. Blocks.
+    pub fn identities(&self) -> Result<Vec<Identity>, LogError> {
+        self.ask(|told| Message::Identities { told })
+    }
+
     /// Hands over to another identity key, and revokes the one before from an entry on where asked. Blocks.
     pub fn rotate(&self, next: Arc<dyn Signer>, reason: String, revoke_from: Option<u64>) -> Result<(), LogError> {
         self.ask(|told| Message::Rotate { next, reason, revoke_from, told })?
@@ -124,6 +136,11 @@ impl WindowsLog {
     /// The newest checkpoint, signed.
     pub fn checkpoint(&self) -> watch::Receiver<Arc<str>> {
         self.checkpoint.clone()
+    }
+
+    /// The identity key that signs checkpoints now.
+    pub fn identity(&self) -> watch::Receiver<VerifierKey> {
+        self.identity.clone()
     }
 
     /// Its folder.
@@ -164,18 +181,25 @@ struct Writer {
     entries: Vec<Vec<u8>>,
     /// Hashes of the tile that is being filled, a level each.
     levels: Vec<Vec<Hash>>,
+    /// Folders whose names this process made durable.
+    durable: BTreeSet<PathBuf>,
     published: watch::Sender<Arc<str>>,
+    identity: watch::Sender<VerifierKey>,
+    health: Arc<Health>,
 }
 
 impl Writer {
-    fn open(start: Start, folder: PathBuf) -> Result<Self, LogError> {
+    fn open(start: Start, folder: PathBuf, health: Arc<Health>) -> Result<Self, LogError> {
         let mut writer = Self {
             windows: Windows::new(&start.gateway, Heads::Last),
+            identity: watch::Sender::new(start.identity.verifier().clone()),
             start,
             folder,
             tree: Tree::default(),
             entries: Vec::new(),
             levels: Vec::new(),
+            durable: BTreeSet::new(),
+            health,
             published: watch::Sender::new(Arc::from("")),
         };
         match writer.start.disk.read(&writer.folder.join(CHECKPOINT_NAME)) {
@@ -229,34 +253,42 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes what a crash left: files that the checkpoint does not call for.
+    /// Removes what a crash left: tiles and handovers that the checkpoint does not call for, around the place where it ends.
+    /// What is amiss elsewhere is no crash's doing, and is left for a verifier to find.
     fn clean(&self) -> Result<(), LogError> {
-        let mut expected: BTreeSet<String> = tiles::tiles(0, self.tree.size()).iter().map(Tile::path).collect();
-        let handovers = self.windows.identities().iter().skip(1).map(|identity| handover_name(identity.from));
-        expected.extend(handovers.chain([CHECKPOINT_NAME.to_owned(), COSIGNED_NAME.to_owned()]));
-        let mut open = vec![String::new()];
-        while let Some(folder) = open.pop() {
-            let names = match self.start.disk.list(&self.folder.join(&folder)) {
-                Ok(names) => names,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                // A name that is no folder: a file, to be kept or removed.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                    self.clean_file(&folder, &expected)?;
-                    continue;
-                }
-                Err(error) => return Err(self.disk_error(&folder, &error)),
-            };
-            open.extend(names.into_iter().map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }));
+        let size = self.tree.size();
+        let expected: BTreeSet<String> = tiles::tiles(0, size).iter().map(Tile::path).collect();
+        let reach = BATCH_MAX as u64;
+        for tile in tiles::tiles(size.saturating_sub(reach), size.saturating_add(reach)) {
+            let whole = Tile { width: TILE_WIDTH, ..tile }.path();
+            let partial = format!("{whole}.p");
+            for path in self.names(&partial)?.into_iter().map(|name| format!("{partial}/{name}")).chain([whole]) {
+                self.remove_unexpected(&path, &expected)?;
+            }
         }
-        Ok(())
+        let handovers: BTreeSet<_> = self.windows.identities().iter().map(|identity| handover_name(identity.from)).collect();
+        let names = self.names("")?;
+        names.iter().filter(|name| name.starts_with("handover-")).try_for_each(|name| self.remove_unexpected(name, &handovers))
     }
 
-    fn clean_file(&self, path: &str, expected: &BTreeSet<String>) -> Result<(), LogError> {
+    /// Names in a folder; none where it is not there.
+    fn names(&self, folder: &str) -> Result<Vec<String>, LogError> {
+        match self.start.disk.list(&self.folder.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names.map_err(|error| self.disk_error(folder, &error)),
+        }
+    }
+
+    fn remove_unexpected(&self, path: &str, expected: &BTreeSet<String>) -> Result<(), LogError> {
         if expected.contains(path) {
             return Ok(());
         }
-        tracing::warn!(path, "the windows log had a file that its checkpoint does not call for, as a crash leaves it: removed");
-        self.start.disk.remove(&self.folder.join(path)).map_err(|error| self.disk_error(path, &error))
+        match self.start.disk.remove(&self.folder.join(path)) {
+            Ok(()) => tracing::warn!(path, "the windows log had a file beyond its checkpoint, as a crash leaves it: removed"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.disk_error(path, &error)),
+        }
+        Ok(())
     }
 
     fn disk_error(&self, path: &str, error: &io::Error) -> LogError {
@@ -275,8 +307,15 @@ impl Writer {
                     let all = self.windows.iter().map(|(name, window)| (name.to_owned(), window.clone())).collect();
                     let _ = told.send(all);
                 }
+                Message::Unstamped { told } => {
+                    let lacks = |window: &Window| window.timestamp.is_none() && window.seal.is_some_and(|seal| seal.note.is_some());
+                    let lacking = self.windows.iter().filter(|(_, window)| lacks(window)).map(|(name, _)| name.to_owned());
+                    let _ = told.send(lacking.collect());
+                }
+                Message::Identities { told } => drop(told.send(self.windows.identities().to_vec())),
                 Message::Rotate { next, reason, revoke_from, told } => {
                     let result = self.rotate(next, reason, revoke_from);
+                    self.fail_on(&result);
                     let _ = told.send(result.clone());
                     // What is refused was not begun.
                     if !matches!(result, Err(LogError::Refused(_))) {
@@ -286,6 +325,14 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn fail_on(&self, result: &Result<(), LogError>) {
+        if let Err(error) = result
+            && !matches!(error, LogError::Refused(_))
+        {
+            self.health.fail(&error.to_string());
+        }
     }
 
     /// Writes these events and those of the appends right behind them with one checkpoint. Returns the message that ended the run.
@@ -310,6 +357,8 @@ impl Writer {
             }
         }
         let written = if taken.is_empty() { Ok(()) } else { self.publish(taken) };
+        // Before anybody is told: whoever is told looks there next.
+        self.fail_on(&written);
         for (told, result) in waiting {
             if let Some(told) = told {
                 let _ = told.send(result.and(written.clone()));
@@ -405,29 +454,29 @@ impl Writer {
         files
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
         let path = self.folder.join(name);
         let error = |error: io::Error| LogError::Disk(path.clone(), error.to_string());
         if let Some(folder) = path.parent() {
-            self.folder_of(folder).map_err(error)?;
+            self.make_folder(folder).map_err(error)?;
         }
         write_durably(&*self.start.disk, &self.start.staging, &path, bytes).map_err(error)
     }
 
-    /// Makes a folder and its name durable, where it is not there yet.
-    fn folder_of(&self, folder: &Path) -> io::Result<()> {
-        match self.start.disk.list(folder) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+    /// Makes a folder, and its name durable. Also where it is there: a process that was killed may have left it in memory alone.
+    fn make_folder(&mut self, folder: &Path) -> io::Result<()> {
+        if self.durable.contains(folder) {
+            return Ok(());
         }
         self.start.disk.create_folder(folder)?;
-        let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(&self.start.evidence));
-        above.into_iter().try_for_each(|above| self.start.disk.sync_folder(above))
+        let mut above = folder.ancestors().skip(1).take_while(|above| above.starts_with(&self.start.evidence));
+        above.try_for_each(|above| self.start.disk.sync_folder(above))?;
+        self.durable.insert(folder.to_owned());
+        Ok(())
     }
 
     /// Signs the log as it stands, writes it under a name, and tells those who wait for checkpoints.
-    fn sign(&self, name: &str, sign: impl FnOnce(&Self, &str) -> Result<String, String>) -> Result<(), LogError> {
+    fn sign(&mut self, name: &str, sign: impl FnOnce(&Self, &str) -> Result<String, String>) -> Result<(), LogError> {
         let origin = origin(&self.start.gateway);
         let text = Checkpoint { origin, size: self.tree.size(), root: self.tree.root(), extensions: Vec::new() }.text();
         let note = sign(self, &text).map_err(LogError::Unsigned)?;
@@ -453,12 +502,16 @@ impl Writer {
     /// the old key in charge; the next start removes the rest.
     fn rotate(&mut self, next: Arc<dyn Signer>, reason: String, revoke_from: Option<u64>) -> Result<(), LogError> {
         let size = self.tree.size();
+        if revoke_from.is_some_and(|from| from > size) {
+            return Err(LogError::Refused("a revocation counts from an entry before it"));
+        }
         let (old, key) = (self.start.identity.verifier().to_string(), next.verifier().to_string());
         let mut taken = Vec::new();
         self.stage(Event::Key { action: KeyAction::Adopt, key, from: size + 1, reason: reason.clone() }, &mut taken)?;
         let retired = self.tiles(taken)?;
         self.sign(&handover_name(size + 1), |writer, text| Ok(writer.start.identity.sign(text)? + &next.line(text)?))?;
         self.start.identity = next;
+        self.identity.send_replace(self.start.identity.verifier().clone());
         self.sign(CHECKPOINT_NAME, |writer, text| writer.start.identity.sign(text))?;
         self.retire(retired)?;
         match revoke_from {

@@ -415,7 +415,8 @@ fn time_box(duration: jiff::SignedDuration) -> Result<i64, SessionError> {
     Ok(micros)
 }
 
-fn check_text(what: &str, text: &str) -> Result<(), SessionError> {
+/// Refuses what is no line of text that a record can carry.
+pub(crate) fn check_text(what: &str, text: &str) -> Result<(), SessionError> {
     if text.trim().is_empty() || text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(SessionError::Invalid(format!("the {what} is a line of 1 to {REASON_BYTES_MAX} bytes; this one is not")));
     }

@@ -110,47 +110,49 @@ impl ProofReport {
     pub fn verdict(&self, level: Level) -> Verdict {
         self.verdicts.get(level as usize).copied().unwrap_or(Verdict::NotChecked)
     }
+
+    /// Sets the verdict on one level, which somebody else checked.
+    pub fn set_verdict(&mut self, level: Level, verdict: Verdict) {
+        if let Some(place) = self.verdicts.get_mut(level as usize) {
+            *place = verdict;
+        }
+    }
+
+    /// Says what does not hold; nothing is shown any more.
+    pub fn refuse(&mut self, level: Level, place: impl Into<String>, what: impl Into<String>) {
+        self.set_verdict(level, Verdict::Fail);
+        self.finding = Some(Finding { level, seq: None, place: place.into(), what: what.into() });
+        self.shown = None;
+    }
 }
 
 /// Checks the bytes of a bundle under the caller's keys and pins.
 pub fn check(bytes: &[u8], asked: &Asked) -> ProofReport {
-    let mut verdicts = [Verdict::NotChecked; 6];
-    let mut set = |level: Level, verdict| {
-        if let Some(place) = verdicts.get_mut(level as usize) {
-            *place = verdict;
-        }
-    };
-    let (finding, shown) = match steps(bytes, asked, &mut set) {
-        Ok(shown) => (None, Some(shown)),
-        Err(finding) => {
-            set(finding.level, Verdict::Fail);
-            (Some(finding), None)
-        }
-    };
-    ProofReport { verdicts, finding, shown }
+    let mut report = ProofReport { verdicts: [Verdict::NotChecked; 6], finding: None, shown: None };
+    match steps(bytes, asked, &mut report) {
+        Ok(shown) => report.shown = Some(shown),
+        Err(finding) => report.refuse(finding.level, finding.place, finding.what),
+    }
+    report
 }
 
-fn steps(bytes: &[u8], asked: &Asked, set: &mut dyn FnMut(Level, Verdict)) -> Result<Shown, Finding> {
+fn steps(bytes: &[u8], asked: &Asked, report: &mut ProofReport) -> Result<Shown, Finding> {
     let bundle = Bundle::parse(bytes).map_err(|error| bad(Level::L0, "bundle", error.to_string()))?;
     let ledger = LedgerId::new(bundle.gateway.clone(), bundle.window.clone())
         .map_err(|error| bad(Level::L0, "bundle", error.to_string()))?;
     let log = log::check(&bundle, asked).map_err(|(place, what)| bad(Level::L3, place, what))?;
     let (manifest, root) = note(&bundle, &ledger, &log.windows).map_err(|what| bad(Level::L0, "note", what))?;
-    set(Level::L0, Verdict::Pass);
+    report.set_verdict(Level::L0, Verdict::Pass);
     let at = Mark { records: manifest.records, root };
     agrees(&bundle, &manifest, at, &log.windows).map_err(|what| bad(Level::L3, "log", what))?;
-    let records = records(&bundle, &ledger, &manifest, root).map_err(|(seq, what)| Finding {
-        level: Level::L2,
-        seq: Some(seq),
-        place: format!("record {seq}"),
-        what,
-    })?;
+    let records = records(&bundle, &ledger, &manifest, root);
+    let records = records.map_err(|(seq, what)| bad(Level::L2, format!("record {seq}"), what))?;
     let (record, hash, approval) = roles(&bundle, records).map_err(|what| bad(Level::L2, "records", what))?;
     let payload = bundle.payload.as_ref().map_or(Ok(Vec::new()), |payload| payload_fields(payload, &record));
     let payload = payload.map_err(|what| bad(Level::L2, "payload", what))?;
-    set(Level::L2, Verdict::Pass);
+    report.set_verdict(Level::L2, Verdict::Pass);
     if log.pinned {
-        set(Level::L3, Verdict::Pass);
+        report.set_verdict(Level::L3, Verdict::Pass);
     }
     Ok(Shown {
         ledger,
