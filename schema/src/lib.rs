@@ -19,6 +19,7 @@
 //! | **windows log** | a gateway's append-only log of what becomes of its windows | [`log`], [`windows`], [`tiles`], [`merkle`] |
 //! | **checkpoint** | the signed (origin, size, root) of a log | [`note`] |
 //! | **witness** | another party that cosigns checkpoints | [`mod@witness`] |
+//! | **proof** | one record shown alone, with what binds it to a signed log | [`proof`] |
 //! | **level** | what a verifier has checked, L0 to L5 | [`verify`] |
 
 #![cfg_attr(
@@ -44,6 +45,7 @@ pub mod merkle;
 pub mod note;
 pub mod parquet;
 pub mod payload;
+pub mod proof;
 pub mod record;
 #[cfg(test)]
 mod samples;
