@@ -2,6 +2,7 @@
 
 use crate::{
     admin,
+    anchor::Anchoring,
     clock::Clock,
     config::Config,
     egress::upstream::{SetUpError, Upstreams},
@@ -18,6 +19,7 @@ use crate::{
         redact::{RedactError, Redactor},
         retain::Retention,
         windows_log::WindowsLog,
+        witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
@@ -52,8 +54,10 @@ pub struct Gateway {
     pub redactor: Arc<Redactor>,
     /// What goes by time.
     pub retention: Retention,
+    /// Witnesses and timestamps.
+    pub anchoring: Anchoring,
     /// Windows and sessions.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// The ways out.
     pub upstreams: Upstreams,
     /// The certificates.
@@ -94,6 +98,9 @@ pub enum StartError {
     /// What recovery found could not be written down.
     #[error(transparent)]
     Settle(#[from] SettleError),
+    /// The witnesses.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -141,6 +148,9 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
+    let anchoring = Anchoring::new(&name, &home.paths(), &config, disk.clone())?;
+    // Before anything is signed on a disk that may have been rolled back.
+    anchoring.check(identity.verifier(), None).await?;
     let setup = Setup {
         gateway: name.clone(),
         paths: home.paths(),
@@ -152,6 +162,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     };
     let opened = ledger::open(setup)?;
     let (ledger, log, redactor) = (opened.ledger.clone(), opened.log.clone(), opened.redactor.clone());
+    let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
+    anchoring.check(&signer, Some(&first)).await?;
     let store = Store::open(&home.root().join("sealgate.db")).await?;
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sessions =
@@ -162,8 +174,10 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
-    let (keyring, retention) = (home.keyring(), Retention::new(config.keep()));
-    let gateway = Arc::new(Gateway {
+    let (keyring, sessions) = (home.keyring(), Arc::new(sessions));
+    anchoring.start(&log, &ledger, &sessions)?;
+    let retention = Retention::new(config.keep());
+    let gateway = Gateway {
         name,
         config,
         clock,
@@ -171,6 +185,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         log,
         redactor,
         retention,
+        anchoring,
         sessions,
         upstreams,
         authority,
@@ -179,7 +194,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         stopping,
         keyring,
         tasks,
-    });
+    };
+    let gateway = Arc::new(gateway);
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
@@ -283,6 +299,7 @@ impl Running {
         let _ = tokio::task::spawn_blocking(move || redactor.stop()).await;
         let event = event(&gateway, Kind::GatewayStop, json!({ "drained": in_time })).await;
         let stopped = gateway.ledger.stop().await;
+        gateway.anchoring.stop().await;
         gateway.sessions.close().await;
         if let Err(error) = std::fs::remove_file(socket(self.home.root())) {
             tracing::debug!(%error, "the admin socket was gone already");

@@ -77,6 +77,8 @@ pub const TICK_EVERY: Duration = Duration::from_millis(500);
 /// How often expired sessions and windows are looked for. A call checks its own session's time itself.
 pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 
+/// Standing windows of one day: a second one takes a clock that went back, or a crash in its very beginning.
+pub const STANDING_WINDOWS_MAX: u32 = 1_000;
 /// The longest session or window.
 pub const TIME_BOX_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// How often it is looked for what is to be taken away because its time is over. The settings are in days.
@@ -105,6 +107,8 @@ pub const WITNESS_CLIENT_WAIT: Duration = Duration::from_secs(60);
 
 /// Bytes of a witness's answer: some signature lines.
 pub const WITNESS_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Lags and their ends that wait to be recorded.
+pub const ANCHOR_EVENTS_MAX: usize = 16;
 /// How long one request to a witness may take: half of [`ANCHOR_LAG_MAX`], so that one that is lost is not a lag yet.
 pub const WITNESS_WAIT: Duration = Duration::from_secs(5);
 /// How long to wait before a witness that failed is asked again, the first time; then twice as long each time.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod agree;
+mod anchors;
 mod bodies;
 mod cli;
 mod clients;
@@ -10,11 +12,13 @@ mod footers;
 mod journey;
 mod kills;
 mod log;
+mod prove;
 mod redaction;
 mod refuse;
 mod secrets;
 mod signatures;
 mod simdisk;
+mod syscalls;
 mod tamper;
 mod timestamps;
 mod upstreams;

@@ -3,16 +3,18 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
+mod anchors;
+mod bundle;
 mod erase;
 mod hold;
 mod keys;
+mod prove;
 mod query;
 mod record;
 mod run;
 mod session;
 mod source;
 mod status;
-#[cfg_attr(not(test), expect(dead_code, reason = "`verify --tsa-ca` calls it once it is wired"))]
 mod timestamp;
 mod verify;
 mod window;
@@ -52,6 +54,8 @@ enum Command {
     Keys(keys::Command),
     /// Check evidence offline, with a public key
     Verify(verify::Args),
+    /// Write a proof of one record, for somebody who gets nothing else
+    Prove(prove::Args),
     /// Query evidence with DuckDB
     Query(query::Args),
     /// Erase payload fields of a sealed window, on somebody's word
@@ -121,6 +125,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
         Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
+        Command::Prove(args) => runtime.block_on(prove::run(&home, args)),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Erase(args) => runtime.block_on(erase::run(&home, args)),
         Command::Hold(command) => runtime.block_on(hold::run(&home, command)),
