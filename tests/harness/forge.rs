@@ -7,23 +7,24 @@
 //! A timestamp here is a few random bytes, and an encrypted payloads file one of random bytes between its two magic words:
 //! their bytes are bound, nothing reads them.
 
+mod afterlife;
 pub mod log;
 pub mod random;
 pub mod story;
 
+use afterlife::Window;
 use log::{Identity, Witness, checkpoint_text, identity_at, interleave, log_files};
 use random::Random;
 use sealgate_schema::{
-    Hash, LedgerId, Payload,
-    log::{COSIGNED_NAME, Entry, Event, RedactedFile, Redaction, RedactionAction, Successor, TIMESTAMP_NAME},
+    Hash, LedgerId,
+    log::{COSIGNED_NAME, Entry, Event, RedactionAction},
     merkle::{empty_root, leaf_hash},
     note::SigningKey,
     parquet::{write_payloads, write_records},
-    payload::FIELDS,
     seal::{MANIFEST_FORMAT, Manifest, NOTE_NAME, PartFile, State, Table},
 };
 use std::{collections::BTreeMap, fs, path::Path};
-use story::{Rows, erase, story};
+use story::{Rows, story};
 
 /// How much is forged.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +126,19 @@ impl Forged {
         policy + &format!("group every all {}\nquorum every\n", names.join(" "))
     }
 
+    /// Puts other rows into a window's folder, signed by its own key: what an attacker who has that key alone can do.
+    pub fn rewrite(&mut self, random: &mut Random, index: usize, rows: &Rows) {
+        let ForgedWindow { ledger, manifest: before, keys, .. } = &self.windows[index];
+        let (mut files, parts) = write_parts(random, ledger, rows);
+        let manifest = manifest(ledger, rows, parts, before.state == State::Sealed);
+        let note = manifest.sign(rows.roots[rows.records.len()], signer(keys, rows)).unwrap();
+        files.insert(NOTE_NAME.to_owned(), note.into());
+        let window = ledger.window().to_string();
+        let folder = format!("{}/{window}/", self.gateway);
+        self.files.retain(|path, _| !path.starts_with(&folder));
+        self.place(&window, files);
+    }
+
     fn place(&mut self, folder: &str, files: BTreeMap<String, Vec<u8>>) {
         let folder = format!("{}/{folder}", self.gateway);
         self.files.extend(files.into_iter().map(|(path, bytes)| (format!("{folder}/{path}"), bytes)));
@@ -140,13 +154,12 @@ impl Forged {
         let manifest = manifest(&ledger, &rows, parts, sealed);
         let (mut events, keys) = growth(random, &ledger, &rows);
         let total = rows.records.len() as u64;
-        let signer = &keys.iter().rev().find(|(from, _)| *from < total).unwrap().1;
-        let note = manifest.sign(rows.roots[rows.records.len()], signer).unwrap();
-        let mut window = Window { files, rows: &rows, manifest: &manifest, standing: standing(&manifest), taken: Vec::new() };
+        let note = manifest.sign(rows.roots[rows.records.len()], signer(&keys, &rows)).unwrap();
+        let mut window = Window::new(files, &rows, &manifest);
         if sealed {
             let (root, note) = (rows.roots[rows.records.len()].to_string(), Some(Hash::of(&[note.as_bytes()]).to_string()));
             events.push(Event::Seal { window: name.to_owned(), records: total, root, note });
-            window.afterlife(random, &ledger, &mut events);
+            window.live_on(random, &ledger, &mut events);
         }
         let Window { mut files, taken, .. } = window;
         files.insert(NOTE_NAME.to_owned(), note.into());
@@ -184,6 +197,12 @@ fn quiet_window(random: &mut Random, gateway: &str, name: &str) -> Vec<Event> {
         Event::Open { window: window.clone(), key, records: 0, root: root.clone() },
         Event::Seal { window, records: 0, root, note: None },
     ]
+}
+
+/// The key whose note of all these rows counts.
+fn signer<'a>(keys: &'a [(u64, SigningKey)], rows: &Rows) -> &'a SigningKey {
+    let total = rows.records.len() as u64;
+    &keys.iter().rev().find(|(from, _)| *from < total).unwrap_or(&keys[0]).1
 }
 
 /// Cuts rows into parts at random places.
@@ -268,120 +287,6 @@ fn growth(random: &mut Random, ledger: &LedgerId, rows: &Rows) -> (Vec<Event>, V
         }
     }
     (events, keys)
-}
-
-/// A sealed window whose files change after it.
-struct Window<'a> {
-    files: BTreeMap<String, Vec<u8>>,
-    rows: &'a Rows,
-    manifest: &'a Manifest,
-    standing: Vec<Standing>,
-    taken: Vec<RedactionAction>,
-}
-
-/// A file as the redactions so far left it.
-struct Standing {
-    file: PartFile,
-    revision: u32,
-    sha256: String,
-}
-
-fn standing(manifest: &Manifest) -> Vec<Standing> {
-    manifest.files.iter().map(|file| Standing { file: file.clone(), revision: 0, sha256: file.sha256.clone() }).collect()
-}
-
-impl Window<'_> {
-    /// Holds, a timestamp, redactions: each may happen or not.
-    fn afterlife(&mut self, random: &mut Random, ledger: &LedgerId, events: &mut Vec<Event>) {
-        let window = ledger.window().to_string();
-        let mut payloads = self.rows.payloads.clone();
-        for _ in 0..random.below(4) {
-            match random.below(10) {
-                0..2 => {
-                    for set in [true, false] {
-                        let (authority, reason) = (random.text(), random.text());
-                        events.push(Event::Hold { window: window.clone(), set, authority, reason });
-                    }
-                }
-                2..4 => {
-                    let bytes = random.bytes(60);
-                    events.push(Event::Timestamp { window: window.clone(), sha256: Hash::of(&[&bytes]).to_string() });
-                    self.files.insert(TIMESTAMP_NAME.to_owned(), bytes);
-                }
-                4..8 => events.extend(self.erase(random, ledger, &mut payloads)),
-                8 => events.extend(self.remove(random, RedactionAction::Payloads)),
-                _ => {
-                    events.extend(self.remove(random, RedactionAction::Records));
-                    return;
-                }
-            }
-        }
-        if random.chance(20) {
-            let (authority, reason) = (random.text(), random.text());
-            events.push(Event::Hold { window, set: true, authority, reason });
-        }
-    }
-
-    /// Erases fields of some rows of one part.
-    fn erase(&mut self, random: &mut Random, ledger: &LedgerId, rows: &mut [(u64, Payload)]) -> Option<Event> {
-        let mut open: Vec<_> =
-            self.standing.iter_mut().filter(|at| at.file.table == Table::Payloads && at.file.key.is_none()).collect();
-        let count = open.len();
-        let at = open.get_mut(random.below(count))?;
-        let part = at.file.first_seq..at.file.first_seq + at.file.records;
-        let mut fields = BTreeMap::new();
-        let rows: Vec<&mut (u64, Payload)> = rows.iter_mut().filter(|(seq, _)| part.contains(seq)).collect();
-        let mut after = Vec::new();
-        for row in rows {
-            let wanted = |name: &&str| {
-                row.1.field_commitment(name) != Hash::ZERO && !row.1.erased.iter().any(|(of, _)| of.as_str() == *name)
-            };
-            let chosen: Vec<&str> = FIELDS.into_iter().filter(wanted).filter(|_| random.chance(15)).collect();
-            if !chosen.is_empty() {
-                row.1 = erase(&row.1, &chosen);
-                chosen.iter().for_each(|name| *fields.entry((*name).to_owned()).or_default() += 1);
-            }
-            after.push(row.clone());
-        }
-        let bytes = write_payloads(ledger, at.file.first_seq, &after).unwrap();
-        let (name, sha256) = (at.file.table.revision_name(at.file.first_seq, at.revision), at.sha256.clone());
-        self.files.remove(&name);
-        (at.revision, at.sha256) = (at.revision + 1, Hash::of(&[&bytes]).to_string());
-        let next = at.file.table.revision_name(at.file.first_seq, at.revision);
-        let successor = Successor { name: next.clone(), sha256: at.sha256.clone(), bytes: bytes.len() as u64 };
-        self.files.insert(next, bytes);
-        let files = vec![RedactedFile { name, sha256, successor: Some(successor) }];
-        Some(self.redaction(random, RedactionAction::Erase, fields, files))
-    }
-
-    /// Takes files away: the payloads', or all.
-    fn remove(&mut self, random: &mut Random, action: RedactionAction) -> Option<Event> {
-        let goes = |at: &Standing| action == RedactionAction::Records || at.file.table == Table::Payloads;
-        let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.standing).into_iter().partition(goes);
-        self.standing = left;
-        if gone.is_empty() {
-            return None;
-        }
-        let file = |at: &Standing| {
-            let name = at.file.table.revision_name(at.file.first_seq, at.revision);
-            RedactedFile { name, sha256: at.sha256.clone(), successor: None }
-        };
-        let files: Vec<_> = gone.iter().map(file).collect();
-        files.iter().for_each(|file| drop(self.files.remove(&file.name)));
-        Some(self.redaction(random, action, BTreeMap::new(), files))
-    }
-
-    fn redaction(
-        &mut self,
-        random: &mut Random,
-        action: RedactionAction,
-        fields: BTreeMap<String, u64>,
-        files: Vec<RedactedFile>,
-    ) -> Event {
-        self.taken.push(action);
-        let (window, authority, reason) = (self.manifest.window.clone(), random.text(), random.text());
-        Event::Redaction(Redaction { window, action, authority, reason, fields, files })
-    }
 }
 
 #[cfg(test)]

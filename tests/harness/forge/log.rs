@@ -152,6 +152,15 @@ impl Forged {
         identity_at(&self.identities, size).sign(&text)
     }
 
+    /// Whether a pin of this size counts: no revocation of the key that signed it reaches below it.
+    pub fn pin_counts(&self, size: u64) -> bool {
+        let signer = identity_at(&self.identities, size).verifier().to_string();
+        !self.entries.iter().any(|entry| match &entry.event {
+            Event::Key { action: KeyAction::Revoke, key, from, .. } => *key == signer && *from < size,
+            _ => false,
+        })
+    }
+
     /// Leaf hashes of the log.
     pub fn leaves(&self) -> Vec<Hash> {
         self.entries.iter().map(|entry| leaf_hash(&entry.encode().unwrap())).collect()
