@@ -14,7 +14,7 @@ found, or a pinned log is not there), 3 wrong usage. Required are L0, L1, L2, L5
 What it relies on: pyarrow decodes the cells, cbor2 encodes, hashlib and cryptography do what they are named for, `openssl ts`
 checks timestamps. Footers, page headers and statistics are read here, byte by byte, and not asked of pyarrow.
 What it does not claim: what the rows of an encrypted payloads file hold; that an open ledger holds its latest records beyond
-the log's last head; that encodings, page sizes, `size_statistics` or `encoding_stats` are those that the writer would choose;
+the log's last head; that encodings and page sizes are those that the writer would choose;
 anything about time beyond what is recorded, save for the seals that a timestamp CA signed.
 """
 
@@ -52,6 +52,11 @@ CREATED_BY = b"sealgate version 1"
 NOTE_BYTES_MAX = 16 << 20
 SIGNATURES_MAX = 64
 FILE_BYTES_MAX = 2 << 30
+FOOTER_BYTES_MAX = 64 << 20
+ROW_GROUP_ROWS_MAX = 8192
+FOREIGN_ROWS_MAX = 1 << 20
+ROW_GROUP_BYTES_MAX = 256 << 20
+CHUNK_VALUES_MAX = 1 << 24
 FINDINGS_MAX = 64
 ENTRIES_MAX = 1 << 30
 TILE_WIDTH = 256
@@ -157,7 +162,7 @@ TABLES = {"records": RECORDS, "payloads": PAYLOADS}
 PREIMAGE = [column.name for column in RECORDS if column.name not in ("gateway", "change_window", "hash")]
 FIELDS = ["query", "headers", "body", "body_bytes", "body_sha256", "body_capture", "parameters", "proof"]
 CAPTURES = {"full", "truncated", "redacted", "omitted", "streamed"}
-ZSTD, ENCODINGS = 6, {0, 2, 3, 4, 5, 6, 7, 8, 9}
+ZSTD, ENCODINGS = 6, {0, 5, 6, 7, 8}
 WITHOUT_STATISTICS = {("body",), ("headers", "list", "element", "value"), ("parameters",)}
 
 
@@ -439,10 +444,32 @@ def open_ledger_note(note, key):
 # ---- FORMAT.md §6: Parquet structure, read from the bytes -------------------------------------------------------------
 
 
-class Thrift:
-    """The compact protocol, structs as dictionaries by field id. Takes each field once."""
+# Structs of parquet.thrift by field: only those that this format has, so any other field is an error.
+I16, I32, I64, BYTES, BOOL = "i16", "i32", "i64", "bytes", "bool"
+KEY_VALUE = {1: BYTES, 2: BYTES}
+LOGICAL = {1: {}, 3: {}, 8: {1: BOOL, 2: {2: {}}}, 10: {1: "i8", 2: BOOL}}
+ELEMENT = {1: I32, 2: I32, 3: I32, 4: BYTES, 5: I32, 6: I32, 10: LOGICAL}
+STATISTICS = {1: BYTES, 2: BYTES, 3: I64, 5: BYTES, 6: BYTES, 7: BOOL, 8: BOOL}
+CHUNK_META = {
+    1: I32, 2: [I32], 3: [BYTES], 4: I32, 5: I64, 6: I64, 7: I64, 9: I64, 11: I64, 12: STATISTICS,
+    13: [{1: I32, 2: I32, 3: I32}], 16: {1: I64, 2: [I64], 3: [I64]},
+}  # fmt: skip
+ROW_GROUP = {1: [{2: I64, 3: CHUNK_META}], 2: I64, 3: I64, 5: I64, 6: I64, 7: I16}
+FILE_META = {1: I32, 2: [ELEMENT], 3: I64, 4: [ROW_GROUP], 5: [KEY_VALUE], 6: BYTES, 7: [{1: {}}]}
+DATA_PAGE = {1: I32, 2: I32, 3: I32, 4: I32, 5: I32, 6: I32, 7: BOOL}
+PAGE_HEADER = {1: I32, 2: I32, 3: I32, 7: {1: I32, 2: I32, 3: BOOL}, 8: DATA_PAGE}
+WIRE = {"i8": 3, I16: 4, I32: 5, I64: 6, BYTES: 8}
+BITS = {I16: 16, I32: 32, I64: 64}
 
-    DEPTH_MAX = 16
+
+def wire(spec):
+    """The number of a type on the wire; a struct is a dictionary, a list is a list of one."""
+    return 12 if isinstance(spec, dict) else 9 if isinstance(spec, list) else WIRE.get(spec)
+
+
+class Thrift:
+    """The compact protocol, structs as dictionaries by field id. One value has one spelling: ascending fields with short
+    heads, shortest numbers, the shorter of the two list heads; no field that the struct does not have."""
 
     def __init__(self, data, at=0):
         self.data, self.at = data, at
@@ -455,17 +482,22 @@ class Thrift:
 
     def unsigned(self):
         value = shift = 0
-        while shift < 70:
+        while shift < 64:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                if (shift and not byte) or value >> 64:
+                    raise Bad("a Thrift number is longer than it needs to be")
                 return value
             shift += 7
         raise Bad("a Thrift number is too long")
 
-    def signed(self):
+    def signed(self, bits):
         value = self.unsigned()
-        return value >> 1 ^ -(value & 1)
+        value = value >> 1 ^ -(value & 1)
+        if not -(1 << bits - 1) <= value < 1 << bits - 1:
+            raise Bad("a Thrift number is out of the range of its type")
+        return value
 
     def take(self, length):
         if length > len(self.data) - self.at:
@@ -473,35 +505,32 @@ class Thrift:
         self.at += length
         return bytes(self.data[self.at - length : self.at])
 
-    def value(self, kind, depth=0):
-        if depth > self.DEPTH_MAX:
-            raise Bad("a Thrift value is nested too deep")
-        if kind in (4, 5, 6):
-            return self.signed()
-        if kind == 8:
+    def value(self, spec):
+        if isinstance(spec, dict):
+            return self.struct(spec)
+        if spec == BYTES:
             return self.take(self.unsigned())
-        if kind == 12:
-            return self.struct(depth)
-        if kind == 9:
-            head = self.byte()
-            count = head >> 4 if head >> 4 < 15 else self.unsigned()
-            if head & 15 not in (5, 6, 8, 12):
-                raise Bad("a Thrift list of a type that Parquet does not use here")
-            if count > len(self.data) - self.at:
-                raise Bad("a Thrift list is longer than its bytes")
-            return [self.value(head & 15, depth + 1) for _ in range(count)]
-        if kind == 3:
+        if spec == "i8":
             return self.byte()
-        raise Bad(f"a Thrift type ({kind}) that Parquet does not use here")
+        if not isinstance(spec, list):
+            return self.signed(BITS[spec])
+        head = self.byte()
+        count = head >> 4 if head >> 4 < 15 else self.unsigned()
+        if head & 15 != wire(spec[0]) or (head >> 4 == 15 and count < 15):
+            raise Bad("a Thrift list holds another type than it should, or has the wrong head")
+        if count > len(self.data) - self.at:
+            raise Bad("a Thrift list is longer than its bytes")
+        return [self.value(spec[0]) for _ in range(count)]
 
-    def struct(self, depth=0):
+    def struct(self, spec):
         fields, field = {}, 0
         while head := self.byte():
-            field = field + (head >> 4) if head >> 4 else self.signed()
-            if field in fields:
-                raise Bad("a Thrift field comes twice")
+            field += head >> 4
             kind = head & 15
-            fields[field] = kind == 1 if kind in (1, 2) else self.value(kind, depth + 1)
+            expected = spec.get(field)
+            if not head >> 4 or expected is None or not (kind in (1, 2) if expected == BOOL else kind == wire(expected)):
+                raise Bad(f"a Thrift field ({field}) that this format does not have there")
+            fields[field] = kind == 1 if expected == BOOL else self.value(expected)
         return fields
 
 
@@ -511,107 +540,215 @@ class Footer:
     def __init__(self, data):
         if len(data) < 12 or data[:4] != b"PAR1" or data[-4:] != b"PAR1":
             raise Bad("it does not start and end with PAR1")
-        self.start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+        length = int.from_bytes(data[-8:-4], "little")
+        self.start = len(data) - 8 - length
         if self.start < 4:
             raise Bad("the footer is longer than the file")
+        if length > FOOTER_BYTES_MAX:
+            raise Bad("the footer is longer than FOOTER_BYTES_MAX")
         reader = Thrift(data[self.start : -8])
-        self.file = reader.struct()
-        if reader.at != len(data) - 8 - self.start:
+        self.file = reader.struct(FILE_META)
+        if reader.at != length:
             raise Bad("bytes follow the footer's last field")
-        self.groups = self.file.get(4, [])
+        self.groups = self.file[4]
 
 
 def check_footer(data, footer, table, gateway, window, first_seq):
     """Faults of the footer itself. Raises KeyError, TypeError and kin where a field is missing or of another type."""
     file, columns = footer.file, TABLES[table]
     leaves = [leaf for column in columns for leaf in column.leaves]
+    if file.keys() != FILE_META.keys() or file[1] != 2:
+        yield "the footer has other fields or another version than this format's"
     if file[2] != [{4: b"arrow_schema", 5: len(columns)}] + [e for column in columns for e in column.elements]:
         yield "the schema is not this table's"
         return
-    if file.get(6) != CREATED_BY:
-        yield f"created_by is {file.get(6)!r}"
+    if file[6] != CREATED_BY:
+        yield f"created_by is {file[6]!r}"
     words = {"format": f"sealgate/{table}/v1", "gateway": gateway, "window": window, "first_seq": str(first_seq)}
-    if file.get(5) != [{1: f"sealgate.{key}".encode(), 2: value.encode()} for key, value in words.items()]:
+    if file[5] != [{1: f"sealgate.{key}".encode(), 2: value.encode()} for key, value in words.items()]:
         yield "the key-value metadata is not what this part must have"
-    if file.get(7) != [{1: {}}] * len(leaves):
+    if file[7] != [{1: {}}] * len(leaves):
         yield "the column orders are not those of the types"
     if file[3] != sum(group[3] for group in footer.groups):
         yield "the number of rows is not that of its row groups"
-    if not file.keys() <= {1, 2, 3, 4, 5, 6, 7}:
-        yield "the footer has fields that this format does not use (encryption)"
     due = 4
-    for group in footer.groups:
-        if len(group[1]) != len(leaves):
-            yield "a row group has another number of columns than the schema"
+    for index, group in enumerate(footer.groups):
+        start, chunks = due, group[1]
+        if len(chunks) != len(leaves) or not 0 < group[3] <= ROW_GROUP_ROWS_MAX:
+            yield f"row group {index} has another number of columns than the schema, or not 1 to ROW_GROUP_ROWS_MAX rows"
             return
-        for chunk, (path, element) in zip(group[1], leaves):
-            fault, due = check_chunk(data, chunk, path, element, due, group[3])
+        for chunk, (path, element) in zip(chunks, leaves):
+            fault, due = check_chunk(data, chunk, path, element, levels_of(columns, path), due, footer.start, group[3])
             if fault:
                 yield f"column `{'.'.join(path)}`: {fault}"
                 return
+        held = sum(chunk[3][6] for chunk in chunks)
+        if group != {1: chunks, 2: held, 3: group[3], 5: start, 6: due - start, 7: index} or held > ROW_GROUP_BYTES_MAX:
+            yield f"the sizes, offset or ordinal of row group {index} are not those of its columns, or above ROW_GROUP_BYTES_MAX"
+            return
     if due != footer.start:
         yield f"the last column ends at byte {due}, the footer starts at {footer.start}"
 
 
-def check_chunk(data, chunk, path, element, due, rows):
+def levels_of(columns, path):
+    """The highest definition and repetition level of a leaf."""
+    column = next(column for column in columns if column.name == path[0])
+    return column.nullable + column.listed, int(column.listed)
+
+
+def check_chunk(data, chunk, path, element, levels, due, limit, rows):
     """One column chunk: what is wrong with it, and the byte after it."""
     meta = chunk[3]
-    if chunk.keys() & {4, 5, 6, 7} or meta.keys() & {10, 14, 15}:
-        return "it has a bloom filter or a page index", due
-    if not chunk.keys() <= {2, 3} or not meta.keys() <= {1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 16}:
-        return "it has fields that this format does not use (another file, encryption, metadata)", due
+    if chunk.keys() != {2, 3} or chunk[2] != 0 or not meta.keys() >= {1, 2, 3, 4, 5, 6, 7, 9, 13}:
+        return "its metadata lacks a field", due
     if [part.decode() for part in meta[3]] != list(path) or meta[1] != element[1]:
         return "path or type are not those of the schema", due
-    if meta[4] != ZSTD or not ENCODINGS.issuperset(meta[2]) or any(s[1] not in (2, 3) or s[2] not in ENCODINGS for s in meta.get(13, [])):
-        return "its compression or encodings are not this format's", due
+    if meta[4] != ZSTD:
+        return "it is not compressed with zstd", due
     start, end = meta.get(11, meta[9]), due + meta[7]
-    if start != due or meta[7] < 0:
-        return f"it starts at byte {start}, byte {due} is next", due
-    values = nulls = page_rows = 0
-    for at, _, header in pages(data, due, end):
+    if start != due or not due <= end <= limit:
+        return f"it starts at byte {start}, byte {due} is next; or it does not end before the footer", due
+    values = page_rows = held = 0
+    stats = []
+    for at, contents, header in pages(data, due, end):
         dictionary = header[1] == 2
-        if dictionary != (at == meta.get(11)) or (header[1] not in (2, 3)) or 4 in header:
+        if header.keys() != {1, 2, 3, 7 if dictionary else 8} or header[1] not in (2, 3) or dictionary != (at == meta.get(11)):
             return f"the page at byte {at} is of a kind that does not belong there", due
+        encoding = header[7][2] if dictionary else header[8][4]
         if not dictionary:
-            if not values and at != meta[9]:
-                return "its first data page is not where the footer says", due
-            levels = header[8][5] + header[8][6]
-            if levels > min(header[2], header[3]) or (not header[8].get(7, True) and header[2] != header[3]):
-                return f"the lengths of the page at byte {at} contradict each other", due
-            values, nulls, page_rows = values + header[8][1], nulls + header[8][2], page_rows + header[8][3]
-    as_said = values == meta[5] and page_rows == rows and nulls == meta.get(12, {}).get(3, nulls)
-    return (None if as_said else "its pages do not hold as many values, nulls or rows as the footer says"), end
+            fault = page_fault(header, data[contents : contents + header[3]], levels)
+            if (not values) != (at == meta[9]) or (encoding == 8 and 11 not in meta):
+                fault = "it is not where the footer says, or has no dictionary"
+            if fault:
+                return f"the page at byte {at}: {fault}", due
+            values, page_rows = values + header[8][1], page_rows + header[8][3]
+        elif header[7].keys() != {1, 2, 3} or header[7][2] != 0 or header[7][3] or header[7][1] < 0:
+            return "its dictionary is not plain, or says something of its order", due
+        if max(values, header[7][1] if dictionary else 0) > CHUNK_VALUES_MAX:
+            return "it has more values than CHUNK_VALUES_MAX", due
+        held += contents - at + header[2]
+        if not stats or (stats[-1][1], stats[-1][2]) != (header[1], encoding):
+            stats.append({1: header[1], 2: encoding, 3: 0})
+        stats[-1][3] += 1
+    if values != meta[5] or page_rows != rows:
+        return "its pages do not hold as many values or rows as the footer says", due
+    if held != meta[6]:
+        return "its uncompressed size is not that of its pages", due
+    if meta[13] != stats or meta[2] != sorted({3} | {run[2] for run in stats}):
+        return "its encodings are not those of its pages", due
+    return None, end
+
+
+def page_fault(header, contents, levels):
+    """A data page's numbers against its levels, and its lengths against each other."""
+    page = header[8]
+    if page.keys() != DATA_PAGE.keys() or min(page[field] for field in range(1, 7)) < 0:
+        return "a field is missing or negative"
+    if page[4] not in ENCODINGS:
+        return "its encoding is not one of this format"
+    both = page[5] + page[6]
+    if both > len(contents) or (header[2] <= both if page[7] else header[2] != header[3]):
+        return "its lengths contradict each other"
+    if not 0 < page[3] or page[1] > CHUNK_VALUES_MAX:
+        return "it has no rows, or more values than CHUNK_VALUES_MAX"
+    repetition = histogram(contents[: page[6]], levels[1], page[1])
+    definition = histogram(contents[page[6] : both], levels[0], page[1])
+    if repetition[0] != page[3] or page[1] - definition[levels[0]] != page[2]:
+        return "it does not hold as many rows or nulls as it says"
+    return None
+
+
+def histogram(data, highest, entries):
+    """How many entries have each level; the levels must fill `data`."""
+    counts = [0] * (highest + 1)
+    if not highest:
+        if data:
+            raise Bad("a page has levels that its column does not have")
+        return [entries]
+    width, at, left = 1 if highest == 1 else 2, 0, entries
+    while left:
+        head = shift = 0
+        while True:
+            head |= (data[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if data[at - 1] < 0x80:
+                break
+        run = head >> 1
+        if not run or (run - 1) * 8 >= left and head & 1 or run > left and not head & 1:
+            raise Bad("a page has more levels than values")
+        if head & 1:
+            packed = int.from_bytes(data[at : at + run * width], "little")
+            if at + run * width > len(data):
+                raise Bad("the levels of a page end early")
+            at, run = at + run * width, min(left, run * 8)
+            for _ in range(run):
+                counts[packed & (1 << width) - 1] += 1
+                packed >>= width
+        else:
+            counts[data[at]] += run
+            at += 1
+        left -= run
+    if at != len(data):
+        raise Bad("bytes follow the levels of a page")
+    return counts
 
 
 def pages(data, at, end):
     """The pages of a chunk, which they must fill: (offset, offset of the contents, header)."""
     while at < end:
         reader = Thrift(data, at)
-        header = reader.struct()
+        header = reader.struct(PAGE_HEADER)
         if header[3] < 0 or header[2] < 0 or reader.at + header[3] > end:
             raise Bad(f"the page at byte {at} does not end inside its column")
         yield at, reader.at, header
         at = reader.at + header[3]
 
 
-def statistics_fault(meta, path, element, leaf):
+def contents_fault(data, meta):
+    """What is wrong with the contents of a chunk's pages: lengths when decompressed, the size of the dictionary."""
+    begin = meta.get(11, meta[9])
+    for at, contents, header in pages(data, begin, begin + meta[7]):
+        contents = decompressed(data[contents : contents + header[3]], header)
+        if contents is None:
+            return f"the page at byte {at} does not have the length that it says"
+        if 7 in header and plain_values(contents, meta[1]) != header[7][1]:
+            return "its dictionary does not hold as many values as it says"
+    return None
+
+
+def plain_values(data, kind):
+    """How many plain values fill `data`, or None."""
+    if kind != 6:
+        width = {1: 4, 2: 8}.get(kind)
+        return len(data) // width if width and not len(data) % width else None
+    at = count = 0
+    while at < len(data):
+        at, count = at + 4 + int.from_bytes(data[at : at + 4], "little"), count + 1
+    return count if at == len(data) else None
+
+
+def statistics_fault(meta, path, element, leaf, sizes):
     """Compares a chunk's statistics with its values: `leaf` is the values, nulls as None, an empty or null list as one None."""
     found = meta.get(12)
     if len(leaf) != meta[5]:
         return "the footer's number of values is not that of its cells"
     if path in WITHOUT_STATISTICS:
-        return "it has statistics, and must not" if found else None
+        return "it has statistics, and must not" if 12 in meta or 16 in meta else None
     if found is None:
         return "it has no statistics"
+    if element[1] == 6:
+        sizes = {1: sum(len(order(value)) for value in leaf if value is not None), **sizes}
+    if meta.get(16, {}) != sizes or (16 in meta) != bool(sizes):
+        return "the footer's size_statistics are not those of its cells"
     known = [value for value in leaf if value is not None]
     expected = {3: len(leaf) - len(known)}
     if known:
         low, high = plain(min(known, key=order), element), plain(max(known, key=order), element)
         expected |= {5: high, 6: low, 7: True, 8: True}
-        # The deprecated pair, where there is one, must say the same.
-        expected |= {key: value for key, value in ((1, high), (2, low)) if key in found}
+        # Older readers take the first pair where the order is that of signed numbers.
+        expected |= {1: high, 2: low} if element is MICROS else {}
     else:
-        expected |= {key: False for key in (7, 8) if key in found}
+        expected |= {7: False, 8: False}
     return None if found == expected else "the footer's statistics are not those of its cells"
 
 
@@ -672,6 +809,20 @@ def leaf_values(column, index, cells):
     return [value for cell in cells for value in ([pick(item) for item in cell] if cell else [None])]
 
 
+def size_statistics(column, cells):
+    """How often each level occurs, as `size_statistics` has it: nothing for levels that a column does not have."""
+    definition, repetition = levels_of([column], (column.name,))
+    if not definition:
+        return {}
+    if not column.listed:
+        nulls = sum(cell is None for cell in cells)
+        return {3: [nulls, len(cells) - nulls]}
+    entries = sum(len(cell or ()) for cell in cells)
+    counts = [sum(cell is None for cell in cells)] * column.nullable
+    counts += [sum(cell is not None and not cell for cell in cells), entries]
+    return {2: [len(cells), sum(counts) - len(cells)], 3: counts}
+
+
 class File:
     """What could be read of one file: `rows` as (row number, dictionary), `faults` as (row number or None, what)."""
 
@@ -700,14 +851,20 @@ class File:
 
     def group(self, data, parquet, index, first, footer):
         """The cells of one row group by column, or None and a fault that says where it is damaged."""
-        cells, broken = {}, []
+        cells, broken, held = {}, [], 0
+        rows = parquet.metadata.row_group(index).num_rows
+        if rows > FOREIGN_ROWS_MAX or parquet.metadata.row_group(index).total_byte_size > ROW_GROUP_BYTES_MAX:
+            self.faults.append((None, "a row group is not decoded: it is above FOREIGN_ROWS_MAX or ROW_GROUP_BYTES_MAX"))
+            return None
         for column in TABLES[self.table]:
             try:
                 array = parquet.read_row_group(index, columns=[column.name], use_threads=False).column(column.name)
+                held += array.nbytes
+                if held > ROW_GROUP_BYTES_MAX:
+                    raise Bad("the row group's cells hold more than ROW_GROUP_BYTES_MAX")
                 cells[column.name] = python_cells(column, array)
             except Exception as error:
                 broken.append((column, str(error).splitlines()[0] if str(error) else type(error).__name__))
-        rows = parquet.metadata.row_group(index).num_rows
         for column, error in broken:
             start, end = (0, rows)
             if footer:
@@ -719,7 +876,7 @@ class File:
         if lengths != {rows} or not rows:
             self.faults.append((None, "a row group is empty, or does not have the number of rows that it says"))
         if footer:
-            self.check_statistics(footer.groups[index], cells)
+            self.check_statistics(data, footer.groups[index], cells)
         return cells if len(lengths) == 1 else None
 
     def place(self, start, end):
@@ -727,14 +884,16 @@ class File:
             return f"one of records {self.first_seq + start}..={self.first_seq + max(end, start + 1) - 1}"
         return f"one of payload rows {start}..={max(end, start + 1) - 1} of the part at {self.first_seq}"
 
-    def check_statistics(self, group, cells):
+    def check_statistics(self, data, group, cells):
         chunks = iter(group[1])
         for column in TABLES[self.table]:
             of = cells[column.name]
             for index, (path, element) in enumerate(column.leaves):
                 meta = next(chunks)[3]
                 try:
-                    fault = None if BAD in of else statistics_fault(meta, path, element, leaf_values(column, index, of))
+                    sizes = size_statistics(column, of)
+                    fault = None if BAD in of else statistics_fault(meta, path, element, leaf_values(column, index, of), sizes)
+                    fault = fault or contents_fault(data, meta)
                 except MALFORMED as error:
                     fault = f"its statistics can't be followed: {error!r}"
                 if fault:
@@ -769,7 +928,7 @@ def locate(data, footer, index, column, rows):
         try:
             for _, at, header in pages(data, begin, begin + meta[7]):
                 count = header[8][3] if 8 in header else 0
-                if not decompresses(data[at : at + header[3]], header):
+                if decompressed(data[at : at + header[3]], header) is None:
                     return (start, start + count) if count else (0, rows)
                 start += count
         except MALFORMED:
@@ -777,16 +936,18 @@ def locate(data, footer, index, column, rows):
     return 0, rows
 
 
-def decompresses(contents, header):
+def decompressed(contents, header):
+    """The contents of a page behind its levels, or None where they are not as long as it says."""
     v2 = header.get(8)
     levels = v2[5] + v2[6] if v2 else 0
-    if v2 and not v2.get(7, True):
-        return True
+    if v2 and not v2[7]:
+        return contents[levels:]
+    if header[2] == levels:
+        return b""
     try:
-        pa.decompress(contents[levels:], decompressed_size=header[2] - levels, codec="zstd")
-        return True
+        return pa.decompress(contents[levels:], decompressed_size=header[2] - levels, codec="zstd", asbytes=True)
     except Exception:
-        return False
+        return None
 
 
 # ---- FORMAT.md §10: the windows log -------------------------------------------------------------------------------

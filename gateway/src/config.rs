@@ -36,6 +36,10 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// The way out.
     pub upstream: UpstreamConfig,
+    /// Witnesses of the windows log.
+    pub witness: Option<WitnessConfig>,
+    /// Timestamps over seals.
+    pub timestamp: Option<TimestampConfig>,
 }
 
 /// A host that goes to another address, under another CA: private endpoints, tests.
@@ -82,6 +86,22 @@ pub struct UpstreamConfig {
     pub idle_seconds: u64,
 }
 
+/// Witnesses of the windows log. None are asked where the section is not there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// File that says who they are and whose cosignatures suffice (C2SP tlog-policy).
+    pub policy: PathBuf,
+}
+
+/// Timestamps over seals. None are asked for where the section is not there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampConfig {
+    /// Where the timestamp authority answers RFC 3161 requests.
+    pub url: String,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -92,6 +112,8 @@ impl Default for Config {
             route: Vec::new(),
             ledger: LedgerConfig::default(),
             upstream: UpstreamConfig::default(),
+            witness: None,
+            timestamp: None,
         }
     }
 }
@@ -126,6 +148,9 @@ impl Config {
         for ca in config.route.iter_mut().filter_map(|route| route.ca.as_mut()) {
             *ca = folder.join(&*ca);
         }
+        if let Some(witness) = &mut config.witness {
+            witness.policy = folder.join(&witness.policy);
+        }
         config.check().map_err(error)?;
         Ok(config)
     }
@@ -139,6 +164,9 @@ impl Config {
         }
         if [self.upstream.connect_seconds, self.upstream.answer_seconds, self.upstream.idle_seconds].contains(&0) {
             return Err("the waits of [upstream] are 1 second or more".to_owned());
+        }
+        if let Some(timestamp) = &self.timestamp {
+            crate::ledger::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
         }
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),
@@ -179,6 +207,17 @@ mod tests {
         assert!(error_of("[ledger]\npart_secs = 1").contains("part_secs"));
         assert!(error_of("[[route]]\nhost = \"a\"\nto = \"b\"").contains("HOST:PORT"));
         assert!(error_of("capture_bytes = 999999999").contains("at most"));
+        assert!(error_of("[witness]\npolcy = \"x\"").contains("polcy"));
+        assert!(error_of("[timestamp]\nurl = \"tsa.example\"").contains("is not a URL"));
+    }
+
+    #[test]
+    fn a_policy_is_relative_to_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE_NAME);
+        std::fs::write(&file, "[witness]\npolicy = \"witness.policy\"\n[timestamp]\nurl = \"http://127.0.0.1:318/\"\n").unwrap();
+        let config = Config::read(&file).unwrap();
+        assert_eq!(config.witness.unwrap().policy, folder.path().join("witness.policy"));
     }
 
     #[test]

@@ -68,8 +68,9 @@ impl Caller {
     }
 }
 
-/// User and password of a basic credential.
-fn basic(value: &[u8]) -> Option<(String, zeroize::Zeroizing<String>)> {
+/// User and password of a basic credential. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn basic(value: &[u8]) -> Option<(String, zeroize::Zeroizing<String>)> {
     let text = std::str::from_utf8(value).ok()?;
     let (scheme, encoded) = text.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -23,6 +23,7 @@
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
+//! | the witness that another person runs | [`witness`] |
 //! | wiring, start, stop | [`app`] |
 //! | the folder with everything a gateway owns | [`home`] · its keys: [`keyring`] · evidence as a verifier reads it: [`evidence`] |
 //! | settings · every bound · the clock port · the TLS provider | [`config`] · [`limits`] · [`clock`] · [`crypto`] |
@@ -60,3 +61,4 @@ pub mod observe;
 pub mod refusal;
 pub mod reply;
 pub mod sessions;
+pub mod witness;

@@ -87,3 +87,37 @@ pub const QUERY_CHARS_MAX: usize = 4_096;
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
 /// How long the CLI waits for the gateway: longer than closing a window may drain.
 pub const ADMIN_WAIT: Duration = Duration::from_secs(60);
+
+/// Connections that a witness serves at once: one or two for each of some hundred gateways.
+pub const WITNESS_CONNECTIONS_MAX: usize = 256;
+/// Bytes of the head of a request to a witness: no header but the usual ones is looked at.
+pub const WITNESS_HEAD_BYTES_MAX: usize = 16 << 10;
+/// How long a witness waits for a request, and for its body.
+pub const WITNESS_CLIENT_WAIT: Duration = Duration::from_secs(60);
+
+/// Bytes of a witness's answer: some signature lines.
+pub const WITNESS_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// How long one request to a witness may take: half of [`ANCHOR_LAG_MAX`], so that one that is lost is not a lag yet.
+pub const WITNESS_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait before a witness that failed is asked again, the first time; then twice as long each time.
+pub const WITNESS_RETRY_MIN: Duration = Duration::from_millis(500);
+/// The longest such wait: below [`ANCHOR_LAG_MAX`], so that a witness that is back is used before another lag.
+pub const WITNESS_RETRY_MAX: Duration = Duration::from_secs(8);
+/// How long a checkpoint with its quorum waits for slower witnesses before the next one is taken up.
+pub const WITNESS_ROUND_WAIT: Duration = Duration::from_secs(3);
+/// How long entries of the windows log may be without their quorum before `anchor_lag` is recorded.
+pub const ANCHOR_LAG_MAX: Duration = Duration::from_secs(10);
+/// How long a stop waits for the last checkpoint's quorum.
+pub const WITNESS_STOP_WAIT: Duration = Duration::from_secs(5);
+/// How long an idle connection to a witness or timestamp authority is kept: over the second between two heads.
+pub const IDLE_REMOTE_WAIT: Duration = Duration::from_secs(20);
+
+/// How long a timestamp authority may take over one answer.
+pub const TIMESTAMP_WAIT: Duration = Duration::from_secs(20);
+/// How long to wait before an authority that failed is asked again, the first time; then twice as long each time.
+pub const TIMESTAMP_RETRY_MIN: Duration = Duration::from_secs(2);
+/// The longest such wait: an authority that is down for hours is asked some ten times an hour.
+pub const TIMESTAMP_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Sealed windows that wait for a timestamp in memory: years of an authority that is down. Those past it are found in the
+/// windows log at the next start.
+pub const TIMESTAMPS_PENDING_MAX: usize = 10_000;

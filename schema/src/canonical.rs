@@ -215,7 +215,8 @@ impl<'a> Decoder<'a> {
         }
         let mut ahead = self.clone();
         match ahead.head()?.0 {
-            UNSIGNED | NEGATIVE => self.head().map(drop),
+            UNSIGNED => self.head().map(drop),
+            NEGATIVE => self.signed().map(drop),
             BYTES => self.bytes().map(drop),
             TEXT => self.text().map(drop),
             ARRAY if depth > 0 => {
@@ -299,6 +300,13 @@ mod tests {
         check(&[0x19, 1], DecodeError::Short);
         assert_eq!(Decoder::new(&[0x9b, 255, 255, 255, 255, 255, 255, 255, 255]).array(), Err(DecodeError::Short));
         assert_eq!(Decoder::new(&[0x62, 0xff, 0xff]).text(), Err(DecodeError::NotUtf8));
+    }
+
+    #[test]
+    fn a_negative_number_that_nothing_here_can_hold_is_no_value() {
+        let below = [0x3b, 128, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(Decoder::new(&below).signed(), Err(DecodeError::WrongType));
+        assert_eq!(Decoder::new(&below).any(), Err(DecodeError::WrongType));
     }
 
     proptest! {

@@ -32,8 +32,10 @@
 pub mod canonical;
 pub mod chain;
 pub mod columns;
+pub mod footer;
 pub mod hash;
 pub mod id;
+mod levels;
 pub mod log;
 pub mod merkle;
 pub mod note;
@@ -43,12 +45,17 @@ pub mod record;
 #[cfg(test)]
 mod samples;
 pub mod seal;
+mod statistics;
+mod structure;
 pub mod text;
+pub mod thrift;
 pub mod tiles;
+pub mod timestamp;
 #[cfg(test)]
 mod vectors;
 pub mod verify;
 pub mod windows;
+pub mod witness;
 
 pub use chain::Chain;
 pub use hash::Hash;

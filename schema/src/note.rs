@@ -36,8 +36,8 @@ pub enum NoteError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
-    id: [u8; 4],
-    public: [u8; 32],
+    pub(crate) id: [u8; 4],
+    pub(crate) public: [u8; 32],
 }
 
 impl VerifierKey {
@@ -159,7 +159,7 @@ fn is_signed_by(text: &str, line: &str, key: &VerifierKey) -> Result<bool, NoteE
 }
 
 /// The text with its final newline, and the signature lines.
-fn split(note: &str) -> Result<(&str, &str), NoteError> {
+pub(crate) fn split(note: &str) -> Result<(&str, &str), NoteError> {
     if note.len() > NOTE_BYTES_MAX {
         return Err(NoteError::Malformed("larger than NOTE_BYTES_MAX"));
     }

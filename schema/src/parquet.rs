@@ -1,29 +1,34 @@
 //! Parquet files of this format: how they are written, and which structure a reader takes (`schema/FORMAT.md` §6).
 //!
-//! Footer statistics decide what a query engine shows, so [`read`] re-derives every one of them from the cells, and
-//! refuses any byte of the file that no column chunk accounts for.
+//! Footer statistics decide what a query engine shows, so [`read`] re-derives every one of them from the cells. Bytes come
+//! first (`structure.rs`); a file that fails there is decoded all the same, within limits, to name what was changed.
 
 use crate::{
     Hash, LedgerId, Payload, Record,
     columns::{self, PayloadRow, RecordRow},
+    footer::{Footer, ROW_GROUP_BYTES_MAX},
     seal::Table,
+    statistics, structure,
 };
-use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
+use arrow::{
+    array::{ArrayRef, RecordBatch, RecordBatchReader},
+    datatypes::SchemaRef,
+    error::ArrowError,
+};
 use bytes::Bytes;
 use parquet::{
     arrow::{
-        ArrowWriter,
+        ArrowWriter, ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
         arrow_writer::ArrowWriterOptions,
     },
-    basic::{ColumnOrder, Compression, Encoding, ZstdLevel},
+    basic::{Compression, Encoding, ZstdLevel},
     column::page::{Page, PageReader},
     errors::ParquetError,
     file::{
-        metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, RowGroupMetaData},
+        metadata::{KeyValue, RowGroupMetaData},
         properties::{EnabledStatistics, WriterProperties, WriterVersion},
         serialized_reader::SerializedPageReader,
-        statistics::Statistics,
     },
     schema::types::ColumnPath,
 };
@@ -63,6 +68,11 @@ pub fn write_records(ledger: &LedgerId, first_seq: u64, rows: &[(Record, Hash)])
 pub fn write_payloads(ledger: &LedgerId, first_seq: u64, rows: &[(u64, Payload)]) -> Result<Vec<u8>, ParquetError> {
     let batches = rows.chunks(ROW_GROUP_ROWS).map(|rows| columns::payload_batch(ledger, rows));
     write(columns::payload_schema(), properties(Table::Payloads, ledger, first_seq)?, batches)
+}
+
+/// A part without rows: its footer has all that is the same in every file of the part.
+pub(crate) fn empty(table: Table, ledger: &LedgerId, first_seq: u64) -> Result<Vec<u8>, ParquetError> {
+    write(schema_of(table), properties(table, ledger, first_seq)?, std::iter::empty())
 }
 
 fn write(
@@ -141,15 +151,18 @@ pub fn read(table: Table, ledger: &LedgerId, first_seq: u64, bytes: &Bytes) -> C
         Table::Records => Rows::Records(Vec::new()),
         Table::Payloads => Rows::Payloads(Vec::new()),
     };
-    let mut faults = Vec::new();
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    match guarded(|| ArrowReaderMetadata::load(bytes, options).map_err(|error| error.to_string())) {
-        Err(error) => faults.push(format!("the footer can't be read: {error}")),
-        Ok(metadata) => {
-            // A file that another program wrote again is still decoded: the report then names the record that was changed.
-            faults.extend(check_footer(table, ledger, first_seq, metadata.metadata(), bytes).err());
-            read_row_groups(table, first_seq, &metadata, bytes, &mut rows, &mut faults);
-        }
+    let footer = structure::check(table, ledger, first_seq, bytes);
+    let mut faults: Vec<String> = footer.as_ref().err().cloned().into_iter().collect();
+    // A file that another program wrote again is still decoded, where it is small enough: the report then names the record
+    // that was changed.
+    let load = || {
+        structure::footer_is_bounded(bytes)?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        ArrowReaderMetadata::load(bytes, options).map_err(|error| error.to_string())
+    };
+    match guarded(load) {
+        Err(error) => faults.push(format!("the footer can't be decoded: {error}")),
+        Ok(metadata) => read_row_groups(table, first_seq, &metadata, bytes, footer.ok().as_ref(), &mut rows, &mut faults),
     }
     Contents { rows, faults }
 }
@@ -159,17 +172,18 @@ fn read_row_groups(
     first_seq: u64,
     metadata: &ArrowReaderMetadata,
     bytes: &Bytes,
+    footer: Option<&Footer<'_>>,
     rows: &mut Rows,
     faults: &mut Vec<String>,
 ) {
-    let sound = faults.is_empty();
     let mut first_row = first_seq;
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
         match guarded(|| read_row_group(table, metadata, index, bytes)) {
             Ok(batch) => {
                 faults.extend(take_rows(rows, &batch, first_row));
-                if sound {
-                    faults.extend(check_statistics(table, &batch, group));
+                if let Some(found) = footer.and_then(|footer| footer.groups.get(index)) {
+                    faults.extend(statistics::check(table, &batch, found));
+                    faults.extend(statistics::check_dictionaries(group, bytes));
                 }
             }
             Err(error) => faults.extend(locate(table, first_row, group, bytes, &error)),
@@ -178,26 +192,50 @@ fn read_row_groups(
     }
 }
 
+/// The rows of a group in this table's schema: for a sound file all of it, otherwise the columns of the same name. What can't
+/// become large is decoded at once, the rest column by column.
 fn read_row_group(table: Table, metadata: &ArrowReaderMetadata, index: usize, bytes: &Bytes) -> Result<RecordBatch, String> {
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone())
-        .with_row_groups(vec![index])
-        .with_batch_size(ROW_GROUP_ROWS)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-    let columns = batches.iter().map(|batch| conform(table, batch)).collect::<Result<Vec<_>, _>>()?;
-    arrow::compute::concat_batches(&schema_of(table), &columns).map_err(|error| error.to_string())
-}
-
-/// The batch in this table's schema: for a sound file itself, otherwise its columns by name.
-fn conform(table: Table, batch: &RecordBatch) -> Result<RecordBatch, String> {
+    let small = structure::cells_bytes_max(metadata.metadata().row_group(index), bytes)? <= ROW_GROUP_BYTES_MAX;
+    let fields = metadata.schema().fields();
+    let together = if small { fields.len() } else { 1 };
+    let (mut left, mut found) = (ROW_GROUP_BYTES_MAX, Vec::new());
+    for first in (0..fields.len()).step_by(together.max(1)) {
+        found.extend(read_columns(metadata, index, first..first + together, bytes, &mut left)?);
+    }
     let schema = schema_of(table);
     let column = |field: &arrow::datatypes::FieldRef| {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| format!("column `{}` is missing", field.name()))?;
+        let place = fields.find(field.name()).and_then(|(place, _)| found.get(place));
+        let column = place.ok_or_else(|| format!("column `{}` is missing", field.name()))?;
         arrow::compute::cast(column, field.data_type()).map_err(|error| error.to_string())
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns).map_err(|error| error.to_string())
+}
+
+/// Decodes columns, a few rows at a time: a dictionary or a shared prefix can make much of little.
+fn read_columns(
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    roots: std::ops::Range<usize>,
+    bytes: &Bytes,
+    left: &mut u64,
+) -> Result<Vec<ArrayRef>, String> {
+    let mask = ProjectionMask::roots(metadata.metadata().file_metadata().schema_descr(), roots);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone())
+        .with_row_groups(vec![group])
+        .with_projection(mask)
+        .with_batch_size(PAGE_ROWS)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let (schema, mut batches) = (reader.schema(), Vec::new());
+    for batch in reader {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let held = left.checked_sub(batch.get_array_memory_size() as u64);
+        *left = held.ok_or("its cells hold more than ROW_GROUP_BYTES_MAX")?;
+        batches.push(batch);
+    }
+    let batch = arrow::compute::concat_batches(&schema, &batches).map_err(|error| error.to_string())?;
+    Ok(batch.columns().to_vec())
 }
 
 /// Takes the rows of a batch that this format has, and names the others.
@@ -216,121 +254,28 @@ fn take_rows(rows: &mut Rows, batch: &RecordBatch, first_row: u64) -> Vec<String
 
 /// Runs a decoder over hostile bytes. The parquet crate returns errors for nearly all of them; a panic in it is an
 /// undecodable file too, not the end of the verifier.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("the decoder gave up".to_owned()))
 }
 
-fn schema_of(table: Table) -> SchemaRef {
+/// Columns of a table.
+pub(crate) fn schema_of(table: Table) -> SchemaRef {
     match table {
         Table::Records => columns::record_schema(),
         Table::Payloads => columns::payload_schema(),
     }
 }
 
-/// Schema, `created_by`, metadata, and that the column chunks fill the file without gap or overlap.
-fn check_footer(table: Table, ledger: &LedgerId, first_seq: u64, metadata: &ParquetMetaData, bytes: &Bytes) -> Result<(), String> {
-    let file = metadata.file_metadata();
-    let expected = parquet::arrow::ArrowSchemaConverter::new().convert(&schema_of(table)).map_err(|error| error.to_string())?;
-    if file.schema_descr().root_schema() != expected.root_schema() {
-        return Err("the schema is not this table's".to_owned());
-    }
-    if file.created_by() != Some(CREATED_BY) {
-        return Err(format!("created_by is {:?}", file.created_by().unwrap_or_default()));
-    }
-    if file.key_value_metadata() != Some(&key_values(table, ledger, first_seq)) {
-        return Err("the key-value metadata is not what this part must have".to_owned());
-    }
-    // Without them a reader compares bounds by rules of its own.
-    let ordered = |orders: &Vec<ColumnOrder>| orders.iter().all(|order| matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_)));
-    if !file.column_orders().is_some_and(ordered) {
-        return Err("the column orders are not those of the types".to_owned());
-    }
-    let rows = metadata.row_groups().iter().map(|group| i128::from(group.num_rows())).sum::<i128>();
-    if i128::from(file.num_rows()) != rows {
-        return Err("the number of rows is not that of its row groups".to_owned());
-    }
-    check_byte_ranges(metadata, bytes)
+/// A file of one row group, by this format's writer, of a ledger and place that don't matter.
+pub(crate) fn written_again(table: Table, batch: &RecordBatch) -> Result<(LedgerId, Vec<u8>), String> {
+    let ledger = LedgerId::new("x", "x").map_err(|error| error.to_string())?;
+    let properties = properties(table, &ledger, 0).map_err(text)?;
+    let file = write(schema_of(table), properties, std::iter::once(Ok(batch.clone()))).map_err(text)?;
+    Ok((ledger, file))
 }
 
-fn check_byte_ranges(metadata: &ParquetMetaData, bytes: &Bytes) -> Result<(), String> {
-    const MAGIC: &[u8] = b"PAR1";
-    let mut next = MAGIC.len() as u64;
-    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        if column.bloom_filter_offset().is_some()
-            || column.column_index_offset().is_some()
-            || column.offset_index_offset().is_some()
-        {
-            return Err(format!("column `{}` has a bloom filter or a page index", column.column_path().string()));
-        }
-        if !matches!(column.compression(), Compression::ZSTD(_)) {
-            return Err(format!("column `{}` is not compressed with zstd", column.column_path().string()));
-        }
-        if column.file_path().is_some() {
-            return Err(format!("column `{}` says that it is in another file", column.column_path().string()));
-        }
-        let (start, length) = guarded(|| Ok(column.byte_range()))?;
-        if start != next {
-            return Err(format!("bytes {next}..{start} belong to no column"));
-        }
-        next = start.saturating_add(length);
-    }
-    let end = bytes.len().checked_sub(8).and_then(|at| Some((at, bytes.get(at..at + 4)?)));
-    let footer = end.and_then(|(at, length)| Some(at as u64 - u64::from(u32::from_le_bytes(length.try_into().ok()?))));
-    if footer != Some(next) || !bytes.starts_with(MAGIC) {
-        return Err(format!("the last column ends at byte {next}, the footer starts elsewhere"));
-    }
-    Ok(())
-}
-
-/// Compares the statistics of a row group with those of its decoded rows, written again.
-fn check_statistics(table: Table, batch: &RecordBatch, group: &RowGroupMetaData) -> Vec<String> {
-    let derived = LedgerId::new("x", "x")
-        .map_err(|error| error.to_string())
-        .and_then(|ledger| properties(table, &ledger, 0).map_err(|error| error.to_string()))
-        .and_then(|properties| derive(table, properties, batch).map_err(|error| error.to_string()));
-    let derived = match derived {
-        Ok(derived) => derived,
-        Err(error) => return vec![format!("statistics can't be derived: {error}")],
-    };
-    let Some(expected) = derived.row_groups().first() else { return vec!["a row group is empty".to_owned()] };
-    if i64::try_from(batch.num_rows()) != Ok(group.num_rows()) {
-        return vec!["a row group does not have the number of rows that it says".to_owned()];
-    }
-    let differs = |(found, expected): &(&ColumnChunkMetaData, &ColumnChunkMetaData)| {
-        found.statistics().map(Bounds::of) != expected.statistics().map(Bounds::of)
-            || found.num_values() != expected.num_values()
-            // A reader may take the old pair of fields where there is no other.
-            || found.statistics().is_some_and(|found| found.is_min_max_deprecated() && found.min_bytes_opt().is_some())
-    };
-    let columns = group.columns().iter().zip(expected.columns()).filter(differs);
-    columns
-        .map(|(found, _)| format!("column `{}`: the footer's statistics are not those of its cells", found.column_path().string()))
-        .collect()
-}
-
-/// What statistics say. The crate's own comparison also asks how they were written, which reading does not bring back.
-#[derive(PartialEq)]
-struct Bounds<'a> {
-    counts: (Option<u64>, Option<u64>, Option<u64>),
-    min: Option<(&'a [u8], bool)>,
-    max: Option<(&'a [u8], bool)>,
-}
-
-impl<'a> Bounds<'a> {
-    fn of(statistics: &'a Statistics) -> Self {
-        Self {
-            counts: (statistics.null_count_opt(), statistics.distinct_count_opt(), statistics.nan_count_opt()),
-            min: statistics.min_bytes_opt().map(|min| (min, statistics.min_is_exact())),
-            max: statistics.max_bytes_opt().map(|max| (max, statistics.max_is_exact())),
-        }
-    }
-}
-
-fn derive(table: Table, properties: WriterProperties, batch: &RecordBatch) -> Result<ParquetMetaData, ParquetError> {
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema_of(table), options)?;
-    writer.write(batch)?;
-    writer.finish()
+pub(crate) fn text(error: ParquetError) -> String {
+    error.to_string()
 }
 
 /// Names the columns and rows of a row group whose pages can't be decoded.
@@ -343,12 +288,11 @@ fn locate(table: Table, first_row: u64, group: &RowGroupMetaData, bytes: &Bytes,
     };
     let mut faults = Vec::new();
     for column in group.columns() {
-        let pages = guarded(|| {
-            SerializedPageReader::new(Arc::new(bytes.clone()), column, group_rows, None).map_err(|error| error.to_string())
-        });
-        let rows_before = match pages {
-            Ok(pages) => readable_rows(pages),
-            Err(_) => Some(0),
+        let pages = || SerializedPageReader::new(Arc::new(bytes.clone()), column, group_rows, None).map_err(text);
+        let rows_before = match structure::pages_of(column, bytes).and_then(structure::pages_are_bounded) {
+            Err(rows) => Some(rows),
+            Ok(held) if held.bytes > ROW_GROUP_BYTES_MAX => None,
+            Ok(_) => guarded(pages).map_or(Some(0), readable_rows),
         };
         if let Some(from) = rows_before {
             let to = (from + PAGE_ROWS as u64).min(group_rows as u64).saturating_sub(1);
@@ -423,6 +367,26 @@ mod tests {
         let contents = read(Table::Records, &samples::ledger(), 0, &writer.into_inner().unwrap().into());
         assert_eq!(contents.faults.len(), 1, "{:?}", contents.faults);
         assert!(matches!(contents.rows, Rows::Records(read) if read.len() == rows.len()));
+    }
+
+    #[test]
+    fn a_row_group_of_too_many_rows_is_not_decoded() {
+        let rows = crate::footer::FOREIGN_ROWS_MAX as usize + 1;
+        let column: ArrayRef = Arc::new(arrow::array::UInt64Array::new_null(rows));
+        let batch = RecordBatch::try_from_iter([("call", column)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(None).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        let faults = faults(&writer.into_inner().unwrap().into());
+        assert!(faults.iter().any(|fault| fault.contains("FOREIGN_ROWS_MAX")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_column_is_decoded_no_further_than_its_limit() {
+        let metadata = ArrowReaderMetadata::load(&file(), ArrowReaderOptions::new()).unwrap();
+        let column = |mut left| read_columns(&metadata, 0, 0..1, &file(), &mut left).map(|columns| columns[0].len());
+        assert_eq!(column(ROW_GROUP_BYTES_MAX), Ok(3));
+        assert_eq!(column(10), Err("its cells hold more than ROW_GROUP_BYTES_MAX".to_owned()));
     }
 
     #[test]

@@ -210,15 +210,20 @@ impl Payload {
         encode_pairs(&mut e, &self.erased);
     }
 
-    /// Reads what [`Payload::encode`] wrote.
+    /// Reads what [`Payload::encode`] wrote, and takes nothing else: salts of fields beside the row's would be lost.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut d = Decoder::new(bytes);
         d.array_of(ROW_VALUES)?;
         let row = d.optional(|d| <[u8; 16]>::try_from(d.bytes()?).map_err(|_| DecodeError::WrongLength))?;
         let fields = decode_pairs(&mut d)?;
         let text = |d: &mut Decoder<'_>| Ok(d.optional(Decoder::text)?.map(|text| Text::from(text.to_owned())));
+        let salts = match row {
+            Some(_) if !fields.is_empty() => return Err(DecodeError::WrongLength),
+            Some(row) => Salts::Row(row),
+            None => Salts::Fields(fields),
+        };
         let payload = Self {
-            salts: row.map_or(Salts::Fields(fields), Salts::Row),
+            salts,
             query: text(&mut d)?,
             headers: d.optional(decode_headers)?,
             body: d.optional(Decoder::bytes)?.map(Bytes::copy_from_slice),
@@ -282,6 +287,17 @@ mod tests {
             payload.encode(&mut bytes);
             assert_eq!(Payload::decode(&bytes), Ok(payload));
         }
+    }
+
+    #[test]
+    fn salts_beside_the_salt_of_the_row_are_refused() {
+        let mut bytes = Vec::new();
+        Payload::new([0; 16]).encode(&mut bytes);
+        // After the head of the row and its salt stands the empty list of salts.
+        let mut pair = Vec::new();
+        encode_pairs(&mut Encoder::new(&mut pair), &[("body".into(), Hash::ZERO)]);
+        bytes.splice(18..19, pair);
+        assert_eq!(Payload::decode(&bytes), Err(DecodeError::WrongLength));
     }
 
     #[test]

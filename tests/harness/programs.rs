@@ -37,3 +37,10 @@ pub fn verify_py(evidence: &Path, key: &Path) -> Output {
 pub fn verify_rust(evidence: &Path, key: &Path) -> Output {
     Command::new(sealgate()).arg("verify").arg(evidence).arg("--key").arg(key).arg("--json").output().unwrap()
 }
+
+/// Runs openssl in a folder; its errors are what it printed.
+pub fn openssl(folder: &Path, arguments: &str) -> Result<(), String> {
+    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().unwrap();
+    let said = || String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(said()) }
+}

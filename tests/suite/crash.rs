@@ -187,6 +187,84 @@ async fn a_journal_that_is_moved_away_while_open_refuses_calls() {
     check(&gateway.home());
 }
 
+/// Does something to the files below a running gateway. A call is refused then, and reaches nobody; or it is served, where
+/// what was touched is not needed for a call. Returns the gateway, stopped, and whether the call was served.
+async fn meddle(meddle: impl FnOnce(&std::path::Path)) -> (TestGateway, Upstream, bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, sts()).await;
+    let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
+    let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
+    assert_eq!(client.call(caller_identity(HOST)).await.0, 200);
+    gateway.running().gateway.ledger.cut().await.unwrap();
+    assert_eq!(client.call(caller_identity(HOST)).await.0, 200);
+    meddle(&gateway.home());
+    let (status, text) = client.call(caller_identity(HOST)).await;
+    let served = status == 200;
+    assert!(served || status == 503, "{status} {text:?}");
+    // The answer of a call that was refused came from here.
+    assert_eq!(upstream.seen().len(), 2 + usize::from(served));
+    gateway.stop_anyhow().await;
+    (gateway, upstream, served)
+}
+
+/// The open segment of a home.
+fn open_segment(home: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(home.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_file()).max().unwrap()
+}
+
+/// Starts again, seals, and counts: every call that was answered is there.
+async fn seal_again(gateway: &mut TestGateway, answered: usize) {
+    gateway.start().await;
+    gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
+    gateway.stop().await;
+    let evidence = window(&gateway.home(), "CHG-1");
+    assert_eq!(evidence.of(&Kind::Outcome).len(), answered);
+    assert_eq!(evidence.of(&Kind::Intent).len(), answered + evidence.of(&Kind::OutcomeUnknown).len());
+    check(&gateway.home());
+}
+
+#[tokio::test]
+async fn a_journal_that_is_unlinked_while_open_refuses_calls_and_the_next_start() {
+    let (mut gateway, _upstream, served) = meddle(|home| std::fs::remove_file(open_segment(home)).unwrap()).await;
+    assert!(!served);
+    // What was acknowledged since the last part went with the file: that is said, and not repaired by guessing.
+    let error = gateway.try_start().await.unwrap_err().to_string();
+    assert!(error.contains("journal"), "{error}");
+}
+
+#[tokio::test]
+async fn a_journal_that_is_replaced_by_a_copy_while_open_refuses_calls_and_loses_nothing() {
+    let (mut gateway, _upstream, served) = meddle(|home| {
+        let (segment, copy) = (open_segment(home), home.join("copy"));
+        std::fs::copy(&segment, &copy).unwrap();
+        std::fs::rename(&copy, &segment).unwrap();
+    })
+    .await;
+    assert!(!served);
+    seal_again(&mut gateway, 2).await;
+}
+
+#[tokio::test]
+async fn a_staging_folder_that_is_removed_costs_a_part_and_the_next_start_makes_it() {
+    let (mut gateway, _upstream, served) = meddle(|home| std::fs::remove_dir_all(home.join("journal/staging")).unwrap()).await;
+    assert!(served, "a call needs the journal alone");
+    seal_again(&mut gateway, 3).await;
+}
+
+#[tokio::test]
+async fn evidence_that_is_moved_away_while_open_costs_a_part_and_the_next_start_makes_it() {
+    let (mut gateway, _upstream, served) = meddle(|home| std::fs::rename(home.join("evidence"), home.join("aside")).unwrap()).await;
+    assert!(served, "a call needs the journal alone");
+    // Without the first part the journal says that something is missing; nothing is begun anew beside it.
+    let error = gateway.try_start().await.unwrap_err().to_string();
+    assert!(error.contains("disagree") || error.contains("evidence"), "{error}");
+    let (evidence, aside) = (gateway.home().join("evidence"), gateway.home().join("aside"));
+    std::fs::remove_dir_all(&evidence).unwrap();
+    std::fs::rename(&aside, &evidence).unwrap();
+    seal_again(&mut gateway, 3).await;
+}
+
 #[tokio::test]
 async fn a_stop_and_a_start_go_on_in_the_same_ledger() {
     let folder = tempfile::tempdir().unwrap();

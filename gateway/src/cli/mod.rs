@@ -10,8 +10,11 @@ mod run;
 mod session;
 mod source;
 mod status;
+#[cfg_attr(not(test), expect(dead_code, reason = "`verify --tsa-ca` calls it once it is wired"))]
+mod timestamp;
 mod verify;
 mod window;
+mod witness;
 
 use clap::{Parser, Subcommand};
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -51,6 +54,8 @@ enum Command {
     Query(query::Args),
     /// Show whether the gateway runs and can record
     Status(status::Args),
+    /// Run a witness: cosign other gateways' logs where they only grow
+    Witness(witness::Args),
 }
 
 /// A failed command: its exit code and one line that says what to do.
@@ -111,6 +116,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Verify(args) => verify::run(&args),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),
+        Command::Witness(args) => runtime.block_on(witness::run(args)),
     }
 }
 

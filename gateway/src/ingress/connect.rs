@@ -22,7 +22,11 @@ use sealgate_schema::{
     Payload, Text,
     record::{Fields, Kind},
 };
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 /// Why a connection leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -98,25 +102,35 @@ fn permit(gateway: &Gateway, caller: &Caller, target: &Target) -> Result<Permit,
 }
 
 /// Where the client wants to go, and what kind of host that is. A configured route makes any host one that is opened.
-fn target(gateway: &Gateway, request: &Request<Incoming>) -> Option<Target> {
+fn target<B>(gateway: &Gateway, request: &Request<B>) -> Option<Target> {
+    let mut target = asked(request)?;
+    if gateway.upstreams.way(&target.host).1.is_some() {
+        target.class = HostClass::Aws;
+    }
+    Some(target)
+}
+
+/// The same by the request alone. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn asked<B>(request: &Request<B>) -> Option<Target> {
     let authority = request.uri().authority()?;
     let port = authority.port_u16().filter(|port| *port > 0)?;
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
     if host.is_empty() || authority.as_str().contains('@') {
         return None;
     }
-    let column = if port == 443 { host.clone() } else { format!("{host}:{port}") };
-    let plain = host.trim_matches(['[', ']']).to_owned();
-    let class = match gateway.upstreams.way(&plain) {
-        (_, Some(_)) => HostClass::Aws,
-        _ if plain.parse().is_ok_and(is_metadata_address) => HostClass::CloudLike,
-        _ => classify(&plain),
+    let plain = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|address| address.parse::<Ipv6Addr>().is_ok())?.to_owned(),
+        None => Some(host.clone()).filter(|name| !name.contains(['[', ']']))?,
     };
+    let column = if port == 443 { host } else { format!("{host}:{port}") };
+    let class = if plain.parse().is_ok_and(is_metadata_address) { HostClass::CloudLike } else { classify(&plain) };
     Some(Target { authority: Authority::try_from(column.as_str()).ok()?, host: plain.into(), column: column.into(), class })
 }
 
-/// What the first request says, for a record of its refusal.
-fn describe(request: &Request<Incoming>, peer: SocketAddr) -> Fields {
+/// What the first request says, for a record of its refusal. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn describe<B>(request: &Request<B>, peer: SocketAddr) -> Fields {
     let mut fields = Fields::new(Kind::Refusal);
     fields.client_addr = Some(peer.to_string().into());
     fields.attribution = Some("none".into());
@@ -161,4 +175,23 @@ async fn refuse(
         response.headers_mut().insert(header::PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sealgate\""));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_hold_an_address_and_nothing_else() {
+        let asked = |uri: &str| asked(&Request::connect(uri).body(()).unwrap()).map(|target| (target.host, target.column));
+        let pair = |host: &'static str, column: &'static str| Some((Text::Static(host), Text::Static(column)));
+        assert_eq!(asked("[FD00:ec2::254]:443"), pair("fd00:ec2::254", "[fd00:ec2::254]"));
+        assert_eq!(asked("[::1]:8443"), pair("::1", "[::1]:8443"));
+        assert_eq!(asked("STS.amazonaws.com.:443"), pair("sts.amazonaws.com", "sts.amazonaws.com"));
+        for nowhere in
+            ["[]:8443", "[sts.amazonaws.com]:443", "[example.com.]:443", "[127.0.0.1]:443", "x[]:443", "...:443", "host:0"]
+        {
+            assert_eq!(asked(nowhere), None, "{nowhere}");
+        }
+    }
 }

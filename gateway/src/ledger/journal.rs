@@ -1,11 +1,13 @@
 //! The journal: segments of frames, the write-ahead truth of every ledger until its part is durable.
 //!
-//! A frame is `magic (4) ‖ length u32 LE ‖ CRC-32 of nonce and body u32 LE ‖ body`. The nonce is random for each segment and
-//! stands in its `Start` frame (which has none), so that no client can put a frame into a body. A segment begins with a `Start` frame and one
+//! A frame is `magic (4) ‖ length u32 LE ‖ bytes from its batch's start u32 LE ‖ CRC-32 of nonce, the latter and body u32 LE ‖
+//! body`. The nonce is random for each segment and stands in its `Start` frame (which has none), so that no client can put a
+//! frame into a body. A batch is what is written at once, and synced before the next is written: [`tear`] needs to know. A segment begins with a `Start` frame and one
 //! `Ledger` frame for each open ledger (where it stands), holds `Record` frames, and ends with an `End` frame when it was
 //! finished in order. CRCs find torn writes; tampering is found by the record chain, which is followed again whenever
 //! a segment is read.
 
+use super::tear;
 use crate::limits::FRAME_BYTES_MAX;
 use sealgate_schema::{
     Chain, Hash, LedgerId, Payload, Record,
@@ -14,8 +16,8 @@ use sealgate_schema::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-const MAGIC: [u8; 4] = *b"SGj1";
-const HEAD_BYTES: usize = 12;
+pub(super) const MAGIC: [u8; 4] = *b"SGj2";
+pub(super) const HEAD_BYTES: usize = 16;
 
 const START: u8 = 1;
 const LEDGER: u8 = 2;
@@ -58,8 +60,8 @@ impl Standing {
 /// Why a segment can't be read. Each means corruption, not a crash: nothing is repaired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    /// A frame is bad and valid frames follow it.
-    #[error("the frame at byte {0} is damaged, and valid frames follow it")]
+    /// A frame is bad, and no write that a crash tore explains it.
+    #[error("the frame at byte {0} is damaged, and not by a torn write")]
     Damaged(usize),
     /// No frame is whole: the crash came before the segment had its beginning.
     #[error("the segment has no beginning")]
@@ -75,7 +77,8 @@ pub enum JournalError {
     Content(usize, &'static str),
 }
 
-/// Appends a frame to `out`. The body is written by `write`; the head is filled in afterwards, so nothing is copied.
+/// Appends a frame to `out`, which is a batch. The body is written by `write`; the head is filled in afterwards, so nothing
+/// is copied.
 fn frame(out: &mut Vec<u8>, nonce: &[u8], kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD_BYTES]);
@@ -83,15 +86,17 @@ fn frame(out: &mut Vec<u8>, nonce: &[u8], kind: u8, write: impl FnOnce(&mut Vec<
     write(out);
     let (head, body) = out.split_at_mut(start + HEAD_BYTES);
     if let Some(head) = head.get_mut(start..) {
-        let crc = checksum(nonce, body);
-        let fields = MAGIC.into_iter().chain((body.len() as u32).to_le_bytes()).chain(crc.to_le_bytes());
+        let distance = (start as u32).to_le_bytes();
+        let crc = checksum(nonce, distance, body);
+        let fields = MAGIC.into_iter().chain((body.len() as u32).to_le_bytes()).chain(distance).chain(crc.to_le_bytes());
         head.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
     }
 }
 
-fn checksum(nonce: &[u8], body: &[u8]) -> u32 {
+fn checksum(nonce: &[u8], distance: [u8; 4], body: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(nonce);
+    crc.update(&distance);
     crc.update(body);
     crc.finalize()
 }
@@ -227,15 +232,12 @@ pub fn read(bytes: &[u8], ending: Ending) -> Result<Segment, JournalError> {
         let Some((at, body)) = frames.next() else { break };
         take(&mut segment, at, body)?;
     }
+    if frames.at < bytes.len() && (segment.finished || !frames.tail_is_torn()) {
+        return Err(JournalError::Damaged(frames.at));
+    }
     // The beginning is durable before any record is taken, so a torn one has nothing after it.
-    if segment.ledgers_due > 0 && !frames.valid_frame_follows() {
+    if segment.ledgers_due > 0 {
         return Err(JournalError::Empty);
-    }
-    if segment.finished && frames.at < bytes.len() {
-        return Err(JournalError::Damaged(frames.at));
-    }
-    if frames.at < bytes.len() && frames.valid_frame_follows() {
-        return Err(JournalError::Damaged(frames.at));
     }
     if !segment.finished && ending == Ending::Finished {
         return Err(JournalError::Unfinished);
@@ -247,7 +249,11 @@ pub fn read(bytes: &[u8], ending: Ending) -> Result<Segment, JournalError> {
 fn read_start(frames: &mut Frames<'_>) -> Result<Segment, JournalError> {
     let content = |why| JournalError::Content(0, why);
     let Some((_, body)) = frames.next() else {
-        return Err(if frames.valid_frame_follows() { JournalError::Damaged(0) } else { JournalError::Empty });
+        return Err(if frames.bytes.is_empty() || frames.beginning_is_torn() {
+            JournalError::Empty
+        } else {
+            JournalError::Damaged(0)
+        });
     };
     let Some((&START, body)) = body.split_first() else { return Err(content("no start frame")) };
     let mut d = Decoder::new(body);
@@ -317,29 +323,64 @@ impl<'a> Frames<'a> {
     /// The next whole frame and where it starts; `None` at the first byte that starts none.
     fn next(&mut self) -> Option<(usize, &'a [u8])> {
         let start = self.at;
-        let body = frame_at(self.bytes, &self.nonce, start)?;
+        let (_, body) = frame_at(self.bytes, &self.nonce, start)?;
         self.at += HEAD_BYTES + body.len();
         Some((start, body))
     }
 
-    /// Whether a whole frame starts anywhere after the first bad one.
-    fn valid_frame_follows(&self) -> bool {
+    /// Where a frame may start after the first bad one.
+    fn starts(&self) -> impl Iterator<Item = usize> {
         let rest = self.bytes.get(self.at.saturating_add(1)..).unwrap_or_default();
-        let mut starts = rest.windows(MAGIC.len()).enumerate().filter(|(_, window)| **window == MAGIC);
-        starts.any(|(offset, _)| frame_at(self.bytes, &self.nonce, self.at + 1 + offset).is_some())
+        let starts = rest.windows(MAGIC.len()).enumerate().filter(|(_, window)| **window == MAGIC);
+        starts.map(|(offset, _)| self.at + 1 + offset)
+    }
+
+    /// Whether the first bad place is what a crash left of the last batch. A batch that starts after it was written when the
+    /// one with the bad place had been synced: then it is damage.
+    fn tail_is_torn(&self) -> bool {
+        let mut end = self.bytes.len();
+        for start in self.starts() {
+            let Some((distance, _)) = frame_at(self.bytes, &self.nonce, start) else { continue };
+            if start.saturating_sub(distance) > self.at {
+                return false;
+            }
+            end = end.min(start);
+        }
+        tear::explains(self.bytes, self.at, end, |body| self.checksum_at(body))
+    }
+
+    /// Whether a crash left the segment before its beginning was durable. Its nonce is not known then, but records are not
+    /// taken before that, so what looks like one speaks against it.
+    fn beginning_is_torn(&self) -> bool {
+        let is_record = |start: usize| matches!(self.bytes.get(start + HEAD_BYTES), Some(&RECORD | &END));
+        !self.starts().any(is_record) && tear::explains(self.bytes, 0, self.bytes.len(), |body| self.checksum_at(body))
+    }
+
+    /// Whether the checksum of the first bad frame is that of `body`.
+    fn checksum_at(&self, body: &[u8]) -> bool {
+        head_at(self.bytes, self.at).is_some_and(|head| checksum(&self.nonce, head.distance, body) == head.crc)
     }
 }
 
-fn frame_at<'a>(bytes: &'a [u8], nonce: &[u8], at: usize) -> Option<&'a [u8]> {
-    let (head, rest) = bytes.get(at..)?.split_at_checked(HEAD_BYTES)?;
-    let (magic, numbers) = head.split_at_checked(MAGIC.len())?;
-    let (length, crc) = numbers.split_at_checked(4)?;
-    let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-    if magic != MAGIC || length == 0 || length > FRAME_BYTES_MAX {
-        return None;
-    }
-    let body = rest.get(..length)?;
-    (checksum(nonce, body) == u32::from_le_bytes(crc.try_into().ok()?)).then_some(body)
+struct Head {
+    length: usize,
+    distance: [u8; 4],
+    crc: u32,
+}
+
+fn head_at(bytes: &[u8], at: usize) -> Option<Head> {
+    let (magic, numbers) = bytes.get(at..at.checked_add(HEAD_BYTES)?)?.split_at_checked(MAGIC.len())?;
+    let ([length, distance, crc], []) = numbers.as_chunks::<4>() else { return None };
+    let (length, crc) = (u32::from_le_bytes(*length) as usize, u32::from_le_bytes(*crc));
+    (magic == MAGIC && length > 0 && length <= FRAME_BYTES_MAX).then_some(Head { length, distance: *distance, crc })
+}
+
+/// A whole frame: how far from its batch's start it is, and its body.
+fn frame_at<'a>(bytes: &'a [u8], nonce: &[u8], at: usize) -> Option<(usize, &'a [u8])> {
+    let head = head_at(bytes, at)?;
+    let body = bytes.get(at + HEAD_BYTES..)?.get(..head.length)?;
+    let whole = checksum(nonce, head.distance, body) == head.crc;
+    whole.then_some((u32::from_le_bytes(head.distance) as usize, body))
 }
 
 fn encode_standing(standing: &Standing, out: &mut Vec<u8>) {
@@ -470,11 +511,52 @@ mod tests {
     fn damage_before_the_end_is_corruption_and_not_a_torn_tail() {
         let whole = segment(4, true);
         let second_record = segment(1, false).len();
-        for place in [0, second_record, second_record + 20] {
+        for place in [second_record, second_record + 20] {
             let mut damaged = whole.clone();
             damaged[place] ^= 1;
             assert!(read(&damaged, Ending::Any).is_err(), "byte {place}");
         }
         assert_eq!(read(&segment(2, false), Ending::Finished).unwrap_err(), JournalError::Unfinished);
+    }
+
+    /// Records of one batch, the last of a segment that was not finished.
+    fn last_batch(records: usize) -> (Vec<u8>, usize) {
+        let mut out = segment(1, false);
+        let whole = out.len();
+        let (mut standing, mut batch) = (read(&out, Ending::Any).unwrap().shares.remove("CHG-1").unwrap().standing, Vec::new());
+        for index in 0..records {
+            let detail = format!("{{\"filler\":\"{}\"}}", "x".repeat(300 + index));
+            let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::Refusal) };
+            write_record(&mut batch, &[7; 16], &mut standing, fields, 2, None);
+        }
+        out.extend(batch);
+        (out, whole)
+    }
+
+    #[test]
+    fn a_batch_of_which_a_crash_lost_any_sectors_is_a_torn_tail() {
+        let (bytes, whole) = last_batch(8);
+        let sectors: Vec<_> = (whole / 512..bytes.len().div_ceil(512)).collect();
+        for lost in 1_u32..1 << sectors.len() {
+            let mut torn = bytes.clone();
+            for (index, sector) in sectors.iter().enumerate().filter(|(index, _)| lost >> index & 1 == 1) {
+                torn[(sector * 512).max(whole)..((sector + 1) * 512).min(bytes.len())].fill(0);
+                assert!(index < sectors.len());
+            }
+            let read = read(&torn, Ending::Any).unwrap_or_else(|error| panic!("lost {lost:b}: {error}"));
+            assert!(read.torn_bytes > 0, "lost {lost:b}");
+        }
+    }
+
+    /// A write that was synced and acknowledged looks like this when a bit rots, and must not be cut.
+    #[test]
+    fn a_flipped_bit_anywhere_is_damage_and_not_a_torn_write() {
+        let (bytes, _) = last_batch(3);
+        for place in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[place / 8] ^= 1 << (place % 8);
+            let error = read(&damaged, Ending::Any).map(|segment| segment.torn_bytes);
+            assert!(matches!(error, Err(JournalError::Damaged(_))), "bit {place}: {error:?}");
+        }
     }
 }

@@ -5,7 +5,9 @@
 //! - [`part`]: finished segments → Parquet parts and signed notes; the last part of a closed window is its seal
 //! - [`windows_log`]: which windows there are, how far each has grown, how it was sealed · [`keys`]: who signs for each
 //! - [`recover`]: what a start makes of what a stop or crash left
+//! - `tear`: what of a segment's end is a torn write, and what is damage
 //! - [`disk`]: the file system port
+//! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
 
@@ -14,8 +16,12 @@ pub mod journal;
 pub mod keys;
 pub mod part;
 pub mod recover;
+pub mod remote;
 pub mod sequencer;
+mod tear;
+pub mod timestamp;
 pub mod windows_log;
+pub mod witness;
 
 use crate::{
     clock::Clock,

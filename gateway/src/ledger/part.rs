@@ -10,7 +10,7 @@ use super::{
     disk::{self, Disk},
     journal::{self, Ending, Share},
     keys::WindowKeys,
-    sequencer::segment_path,
+    sequencer::{segment_number, segment_path},
     windows_log::LogError,
 };
 use crate::limits::SEGMENTS_BEHIND_MAX;
@@ -114,10 +114,13 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Turns a finished segment into parts, then removes it.
+    /// Turns a finished segment into parts, then removes it, after those before it: a start that failed at its end has left
+    /// them, and a gap between segments is damage.
     pub fn finish(&self, number: u64) -> Result<(), PartError> {
         self.make(number)?;
-        self.remove(number)
+        let names = self.disk.list(&self.paths.journal).map_err(|error| PartError::Disk(self.paths.journal.clone(), error))?;
+        let mut due = names.iter().filter_map(|name| segment_number(name)).filter(|there| *there <= number);
+        due.try_for_each(|number| self.remove(number))
     }
 
     /// Turns a segment into parts; those that are there already are left.
@@ -143,8 +146,12 @@ impl PartWriter {
         let ledger = share.standing.chain.ledger().clone();
         let folder = self.folder(&ledger);
         let mut manifest = match self.manifest(&ledger)? {
-            // A crash came after the note and before the segment was removed.
-            Some(manifest) if manifest.records >= share.standing.chain.size() => return self.declare_seal(&ledger),
+            // A crash came after the note and before the segment was removed; or the note's name could not be made durable,
+            // and would go with the next crash.
+            Some(manifest) if manifest.records >= share.standing.chain.size() => {
+                self.disk.sync_folder(&folder).map_err(|error| PartError::Disk(folder, error))?;
+                return self.declare_seal(&ledger);
+            }
             Some(manifest) => manifest,
             None => empty_manifest(&ledger),
         };

@@ -6,7 +6,7 @@
 
 use super::{
     Draft, Ledger, LedgerError, Paths,
-    disk::Disk,
+    disk::{Disk, write_durably},
     journal::{self, Ending, JournalError, Origin, Standing},
     part::{PartError, PartWriter},
     sequencer::{segment_name, segment_number, segment_path, unknown_outcome},
@@ -71,12 +71,15 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
     let mut found = Recovered::default();
     let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
     let logged: BTreeMap<String, Window> = parts.keys().log().windows()?.into_iter().collect();
+    // A name that another start has left volatile must not go while that of a later segment stays.
+    disk.sync_folder(&paths.journal).map_err(|error| RecoverError::Disk(paths.journal.clone(), error))?;
     let mut numbers = segments(paths, &**disk)?;
     if let Some(begun) = begun_in_vain(&numbers, paths, &**disk) {
         parts.remove(begun)?;
         numbers.pop();
     }
     let last = numbers.last().copied();
+    let mut lengths = BTreeMap::new();
     let mut readable = Vec::new();
     for (index, number) in numbers.iter().copied().enumerate() {
         let ending = ending(numbers.get(index + 1).map(|next| read_segment(paths, &**disk, *next, Ending::Any)));
@@ -95,11 +98,14 @@ pub fn recover(gateway: &str, paths: &Paths, disk: &Arc<dyn Disk>, parts: &PartW
         let unfinished = !segment.finished && segment.shares.values().any(|share| !share.records.is_empty());
         found.unclean |= unfinished || segment.torn_bytes > 0;
         found.torn_bytes += segment.torn_bytes;
+        // A window that was closed is in no later segment, and may not be in a part yet.
+        lengths.extend(segment.shares.iter().map(|(window, share)| (window.clone(), share.standing.chain.size())));
         standings = segment.shares.into_iter().map(|(window, share)| (window, share.standing)).collect();
+        make_durable(number, paths, &**disk)?;
         readable.push(number);
     }
     // Nothing is signed before all of it is known to be there.
-    check_lengths(gateway, &logged, &standings, parts)?;
+    check_lengths(gateway, &logged, &lengths, parts)?;
     readable.into_iter().try_for_each(|number| parts.make(number))?;
     settle(gateway, &logged, &standings, parts)?;
     found.standings = still_open(standings.into_values(), parts)?;
@@ -149,13 +155,12 @@ fn check_marks(segment: &journal::Segment, logged: &BTreeMap<String, Window>) ->
 fn check_lengths(
     gateway: &str,
     logged: &BTreeMap<String, Window>,
-    standings: &BTreeMap<String, Standing>,
+    lengths: &BTreeMap<String, u64>,
     parts: &PartWriter,
 ) -> Result<(), RecoverError> {
     for (name, window) in logged.iter().filter(|(_, window)| window.seal.is_none()) {
-        let in_journal = standings.get(name).map(|standing| standing.chain.size());
         let sealed = sealed_records(gateway, name, parts)?;
-        let there = in_journal.max(sealed);
+        let there = lengths.get(name).copied().max(sealed);
         if there.unwrap_or(0) < window.length() {
             return Err(RecoverError::RolledBack {
                 window: name.clone(),
@@ -240,6 +245,14 @@ fn begun_in_vain(numbers: &[u64], paths: &Paths, disk: &dyn Disk) -> Option<u64>
     let empty = next.origin == Origin::Cut && next.torn_bytes == 0 && next.shares.values().all(|share| share.records.is_empty());
     let finished = read_segment(paths, disk, *before, Ending::Any).is_ok_and(|segment| segment.finished);
     (empty && !finished).then_some(*last)
+}
+
+/// Writes a segment anew, as it reads now. What a killed process had not synced, or what a failed sync left in memory alone,
+/// could go with a crash of the machine still, and the parts that are made of it would know more than the journal.
+fn make_durable(number: u64, paths: &Paths, disk: &dyn Disk) -> Result<(), RecoverError> {
+    let path = segment_path(paths, number);
+    let written = disk.read(&path).and_then(|bytes| write_durably(disk, &paths.staging, &path, &bytes));
+    written.map_err(|error| RecoverError::Disk(path, error))
 }
 
 /// How a segment may end, given the one after it: a crash can come right after recovery began that one.

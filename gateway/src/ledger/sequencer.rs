@@ -252,7 +252,7 @@ impl Sequencer {
                 self.cut(Vec::new());
             }
         }
-        self.announce_last();
+        self.announce_all();
         // Messages still queued lose their reply with the receiver, and their senders are told that the gateway stops.
         if self.segment.records > 0 {
             self.cut(Vec::new());
@@ -273,8 +273,8 @@ impl Sequencer {
         self.heads_pending = (!heads.is_empty()).then(|| self.tell_log(heads));
     }
 
-    /// The last word before a stop: when it returns, the log knows of every record.
-    fn announce_last(&mut self) {
+    /// Waits until the log knows of every record.
+    fn announce_all(&mut self) {
         for _ in 0..2 {
             // A log that can't be written has said so in the health.
             if let Some(pending) = self.heads_pending.take() {
@@ -302,6 +302,8 @@ impl Sequencer {
             Message::Seal { window, detail, reply } => self.seal(&window, detail, reply),
             Message::Cut { reply } => {
                 self.commit();
+                // Whoever asks for parts is about to look: the log is to know what they hold.
+                self.announce_all();
                 self.cut(vec![reply]);
             }
             Message::Tick | Message::Stop { .. } => {}
@@ -411,13 +413,11 @@ impl Sequencer {
             detail.insert("counts".to_owned(), counts_with(&open.standing.counts, &Kind::WindowClose));
         }
         self.place(window, Draft::new(Fields { detail: Some(detail.to_string().into()), ..Fields::new(Kind::WindowClose) }));
-        // Removed before the cut: the next segment must not carry the ledger on.
-        let head = self.ledgers.remove(window).and_then(|mut open| open.head());
         self.commit();
-        if self.failure().is_none() {
-            // Nobody waits for it: the seal's own entry comes after it.
-            drop(self.tell_log(head.into_iter().collect()));
-        }
+        // Its last head: the parts may take longer than a head may be late.
+        self.announce_all();
+        // Removed before the cut: the next segment must not carry the ledger on.
+        self.ledgers.remove(window);
         self.cut(vec![reply]);
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::clock::Clock;
 use sealgate_schema::{
     Hash,
-    log::{CHECKPOINT_NAME, COSIGNED_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
+    log::{CHECKPOINT_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
     merkle::{Tree, leaf_hash, range_root},
     note::{self, Checkpoint},
     tiles::{self, Kind, TILE_WIDTH, Tile},
@@ -79,14 +79,13 @@ impl WindowsLog {
     /// Opens the log of a gateway, makes it where there is no evidence yet, settles what a crash left, and starts its thread.
     pub fn open(start: Start, health: Arc<Health>) -> Result<Self, LogError> {
         let folder = start.evidence.join(&start.gateway).join(LOG_FOLDER);
-        let mut writer = Writer::open(start, folder.clone())?;
+        let mut writer = Writer::open(start, folder.clone(), health)?;
         let (sender, receiver) = mpsc::channel::<Message>();
         let checkpoint = writer.published.subscribe();
         let run = move || {
             while let Ok(message) = receiver.recv() {
-                if let Err(error) = writer.take(message, &receiver) {
-                    // What is in memory is ahead of the disk now: nothing more is written.
-                    health.fail(&error.to_string());
+                // What is in memory is ahead of the disk after an error: nothing more is written.
+                if writer.take(message, &receiver).is_err() {
                     return;
                 }
             }
@@ -170,11 +169,14 @@ struct Writer {
     entries: Vec<Vec<u8>>,
     /// Hashes of the tile that is being filled, a level each.
     levels: Vec<Vec<Hash>>,
+    /// Folders whose names this process made durable.
+    durable: BTreeSet<PathBuf>,
     published: watch::Sender<Arc<str>>,
+    health: Arc<Health>,
 }
 
 impl Writer {
-    fn open(start: Start, folder: PathBuf) -> Result<Self, LogError> {
+    fn open(start: Start, folder: PathBuf, health: Arc<Health>) -> Result<Self, LogError> {
         let mut writer = Self {
             windows: Windows::new(&start.gateway, Heads::Last),
             start,
@@ -182,6 +184,8 @@ impl Writer {
             tree: Tree::default(),
             entries: Vec::new(),
             levels: Vec::new(),
+            durable: BTreeSet::new(),
+            health,
             published: watch::Sender::new(Arc::from("")),
         };
         match writer.start.disk.read(&writer.folder.join(CHECKPOINT_NAME)) {
@@ -235,34 +239,42 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes what a crash left: files that the checkpoint does not call for.
+    /// Removes what a crash left: tiles and handovers that the checkpoint does not call for, around the place where it ends.
+    /// What is amiss elsewhere is no crash's doing, and is left for a verifier to find.
     fn clean(&self) -> Result<(), LogError> {
-        let mut expected: BTreeSet<String> = tiles::tiles(0, self.tree.size()).iter().map(Tile::path).collect();
-        let handovers = self.windows.identities().iter().skip(1).map(|identity| handover_name(identity.from));
-        expected.extend(handovers.chain([CHECKPOINT_NAME.to_owned(), COSIGNED_NAME.to_owned()]));
-        let mut open = vec![String::new()];
-        while let Some(folder) = open.pop() {
-            let names = match self.start.disk.list(&self.folder.join(&folder)) {
-                Ok(names) => names,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                // A name that is no folder: a file, to be kept or removed.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                    self.clean_file(&folder, &expected)?;
-                    continue;
-                }
-                Err(error) => return Err(self.disk_error(&folder, &error)),
-            };
-            open.extend(names.into_iter().map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }));
+        let size = self.tree.size();
+        let expected: BTreeSet<String> = tiles::tiles(0, size).iter().map(Tile::path).collect();
+        let reach = BATCH_MAX as u64;
+        for tile in tiles::tiles(size.saturating_sub(reach), size.saturating_add(reach)) {
+            let whole = Tile { width: TILE_WIDTH, ..tile }.path();
+            let partial = format!("{whole}.p");
+            for path in self.names(&partial)?.into_iter().map(|name| format!("{partial}/{name}")).chain([whole]) {
+                self.remove_unexpected(&path, &expected)?;
+            }
         }
-        Ok(())
+        let handovers: BTreeSet<_> = self.windows.identities().iter().map(|identity| handover_name(identity.from)).collect();
+        let names = self.names("")?;
+        names.iter().filter(|name| name.starts_with("handover-")).try_for_each(|name| self.remove_unexpected(name, &handovers))
     }
 
-    fn clean_file(&self, path: &str, expected: &BTreeSet<String>) -> Result<(), LogError> {
+    /// Names in a folder; none where it is not there.
+    fn names(&self, folder: &str) -> Result<Vec<String>, LogError> {
+        match self.start.disk.list(&self.folder.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names.map_err(|error| self.disk_error(folder, &error)),
+        }
+    }
+
+    fn remove_unexpected(&self, path: &str, expected: &BTreeSet<String>) -> Result<(), LogError> {
         if expected.contains(path) {
             return Ok(());
         }
-        tracing::warn!(path, "the windows log had a file that its checkpoint does not call for, as a crash leaves it: removed");
-        self.start.disk.remove(&self.folder.join(path)).map_err(|error| self.disk_error(path, &error))
+        match self.start.disk.remove(&self.folder.join(path)) {
+            Ok(()) => tracing::warn!(path, "the windows log had a file beyond its checkpoint, as a crash leaves it: removed"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.disk_error(path, &error)),
+        }
+        Ok(())
     }
 
     fn disk_error(&self, path: &str, error: &io::Error) -> LogError {
@@ -284,6 +296,7 @@ impl Writer {
                 Message::Identities { told } => drop(told.send(self.windows.identities().to_vec())),
                 Message::Rotate { next, reason, revoke_from, told } => {
                     let result = self.rotate(next, reason, revoke_from);
+                    self.fail_on(&result);
                     let _ = told.send(result.clone());
                     // What is refused was not begun.
                     if !matches!(result, Err(LogError::Refused(_))) {
@@ -293,6 +306,14 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn fail_on(&self, result: &Result<(), LogError>) {
+        if let Err(error) = result
+            && !matches!(error, LogError::Refused(_))
+        {
+            self.health.fail(&error.to_string());
+        }
     }
 
     /// Writes these events and those of the appends right behind them with one checkpoint. Returns the message that ended the run.
@@ -317,6 +338,8 @@ impl Writer {
             }
         }
         let written = if taken.is_empty() { Ok(()) } else { self.publish(taken) };
+        // Before anybody is told: whoever is told looks there next.
+        self.fail_on(&written);
         for (told, result) in waiting {
             if let Some(told) = told {
                 let _ = told.send(result.and(written.clone()));
@@ -412,29 +435,29 @@ impl Writer {
         files
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
         let path = self.folder.join(name);
         let error = |error: io::Error| LogError::Disk(path.clone(), error.to_string());
         if let Some(folder) = path.parent() {
-            self.folder_of(folder).map_err(error)?;
+            self.make_folder(folder).map_err(error)?;
         }
         write_durably(&*self.start.disk, &self.start.staging, &path, bytes).map_err(error)
     }
 
-    /// Makes a folder and its name durable, where it is not there yet.
-    fn folder_of(&self, folder: &Path) -> io::Result<()> {
-        match self.start.disk.list(folder) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+    /// Makes a folder, and its name durable. Also where it is there: a process that was killed may have left it in memory alone.
+    fn make_folder(&mut self, folder: &Path) -> io::Result<()> {
+        if self.durable.contains(folder) {
+            return Ok(());
         }
         self.start.disk.create_folder(folder)?;
-        let above = folder.ancestors().skip(1).take_while(|above| above.starts_with(&self.start.evidence));
-        above.into_iter().try_for_each(|above| self.start.disk.sync_folder(above))
+        let mut above = folder.ancestors().skip(1).take_while(|above| above.starts_with(&self.start.evidence));
+        above.try_for_each(|above| self.start.disk.sync_folder(above))?;
+        self.durable.insert(folder.to_owned());
+        Ok(())
     }
 
     /// Signs the log as it stands, writes it under a name, and tells those who wait for checkpoints.
-    fn sign(&self, name: &str, sign: impl FnOnce(&Self, &str) -> Result<String, String>) -> Result<(), LogError> {
+    fn sign(&mut self, name: &str, sign: impl FnOnce(&Self, &str) -> Result<String, String>) -> Result<(), LogError> {
         let origin = origin(&self.start.gateway);
         let text = Checkpoint { origin, size: self.tree.size(), root: self.tree.root(), extensions: Vec::new() }.text();
         let note = sign(self, &text).map_err(LogError::Unsigned)?;

@@ -16,7 +16,7 @@ pub(super) fn find(body: &[u8], complete: bool) -> Option<Edits> {
             b'{' | b'[' => walk.open()?,
             b'}' | b']' => walk.close()?,
             b'"' => walk.string(complete)?,
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.' => walk.literal(),
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.' => walk.literal()?,
             _ => return None,
         }
     }
@@ -78,9 +78,14 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    fn literal(&mut self) {
+    fn literal(&mut self) -> Option<()> {
         let place = self.skip_literal();
+        // A name without quotes: this is no JSON, and its value can't be told.
+        if names::names_secret(self.body.get(place.clone())?) {
+            return None;
+        }
         self.value(place, Dress::Quoted);
+        Some(())
     }
 
     /// A value is over: keeps its place if a sibling may name it.
@@ -147,8 +152,11 @@ impl<'a> Walk<'a> {
             }
             Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.') => {
                 let place = self.skip_literal();
-                if !matches!(self.body.get(place.clone())?, b"true" | b"false" | b"null") {
-                    self.edits.mask(place, Dress::Quoted);
+                match self.body.get(place.clone())? {
+                    b"true" | b"false" | b"null" => {}
+                    // Words without quotes: where the last one ends can't be told.
+                    [first, ..] if first.is_ascii_alphabetic() => return None,
+                    _ => self.edits.mask(place, Dress::Quoted),
                 }
             }
             None if !complete => {}

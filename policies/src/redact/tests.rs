@@ -74,6 +74,11 @@ fn xml_is_masked_by_element_attribute_and_text() {
         "<m><OptionName>DB_PASSWORD</OptionName><Value>REDACTED</Value></m>",
     );
     masks("<!DOCTYPE a [<!ENTITY e 'x'>]><Password>&e;</Password>", "omit");
+    masks("<a password=hunter2/>", "omit");
+    masks("<a password=hunter2 b='c'/>", "omit");
+    masks("<a><!-- password: hunter2 --></a>", "omit");
+    masks("<?a password=hunter2?><a></a password=hunter2>", "omit");
+    masks_cut("<X&Password=hunter2", "omit");
 }
 
 #[test]
@@ -131,6 +136,10 @@ fn what_cannot_be_masked_with_certainty_is_left_out() {
     check(b"\x89PNG\x00\x01", Some("application/octet-stream"), None, "clean");
     check(b"--b\r\nname=\"X-Amz-Security-Token\"\r\n\r\nx", Some("multipart/form-data"), None, "omit");
     check(b"{'Password':'x'}", None, None, "omit");
+    // They begin like JSON and are none: INI and YAML.
+    check(b"[default]\npassword: hunter2", Some("text/plain"), None, "omit");
+    check(b"{db.password: hunter2}", None, None, "omit");
+    check(b"{\"Password\": correct horse}", None, None, "omit");
     check(format!("{}\"Password\":1", "[".repeat(1000)).as_bytes(), None, None, "omit");
 }
 

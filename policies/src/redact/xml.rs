@@ -52,8 +52,8 @@ impl<'a> Walk<'a> {
     fn step(&mut self) -> Option<()> {
         let rest = self.rest();
         match rest {
-            [b'<', b'?', ..] => self.past(b"?>"),
-            [b'<', b'!', b'-', b'-', ..] => self.past(b"-->"),
+            [b'<', b'?', ..] => self.aside(b"?>"),
+            [b'<', b'!', b'-', b'-', ..] => self.aside(b"-->"),
             _ if rest.starts_with(CDATA) => {
                 let start = self.at + CDATA.len();
                 self.past(b"]]>")?;
@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
             }
             [b'<', b'!', ..] => None,
             [b'<', b'/', ..] => {
-                self.past(b">")?;
+                self.aside(b">")?;
                 if self.open.len() > 1 {
                     self.open.pop()?.settle(&mut self.edits);
                 }
@@ -83,6 +83,7 @@ impl<'a> Walk<'a> {
         let name =
             name.get(..name.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/')).unwrap_or(name.len()))?;
         self.at = start + name.len();
+        innocent(name)?;
         let Some(empty) = self.attributes()? else { return Some(()) };
         let local = name.rsplit(|b| *b == b':').next()?;
         if empty {
@@ -101,6 +102,7 @@ impl<'a> Walk<'a> {
         loop {
             match self.body.get(self.at) {
                 Some(b'>') => {
+                    innocent(self.body.get(name_start..self.at)?)?;
                     self.at += 1;
                     return Some(Some(self.body.get(self.at - 2) == Some(&b'/')));
                 }
@@ -110,6 +112,7 @@ impl<'a> Walk<'a> {
                     let length = inner.iter().position(|b| b == quote);
                     let end = start + length.unwrap_or(inner.len());
                     let name = self.body.get(name_start..self.at)?.trim_ascii_end().strip_suffix(b"=")?.trim_ascii();
+                    innocent(name)?;
                     let value = self.body.get(start..end)?;
                     if names::is_secret(name.rsplit(|b| *b == b':').next()?) || names::gives_secret(value) {
                         self.edits.mask(start..end, Dress::Plain);
@@ -119,7 +122,8 @@ impl<'a> Walk<'a> {
                 }
                 Some(b'<') => return None,
                 Some(_) => self.at += 1,
-                None => return if self.complete { None } else { Some(None) },
+                None if self.complete => return None,
+                None => return innocent(self.body.get(name_start..)?).map(|()| None),
             }
         }
     }
@@ -170,6 +174,13 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
+    /// Past what is no text and no element, up to the next `sign`.
+    fn aside(&mut self, sign: &[u8]) -> Option<()> {
+        let start = self.at;
+        self.past(sign)?;
+        innocent(self.body.get(start..self.at)?)
+    }
+
     /// Past the next `sign`, or to the end of a truncated body.
     fn past(&mut self, sign: &[u8]) -> Option<()> {
         match self.rest().windows(sign.len()).position(|window| window == sign) {
@@ -179,6 +190,11 @@ impl<'a> Walk<'a> {
         }
         Some(())
     }
+}
+
+/// `None` where a secret is given at a place that is not masked: behind an attribute without quotes, in a comment.
+fn innocent(text: &[u8]) -> Option<()> {
+    (!names::gives_secret(text)).then_some(())
 }
 
 const CDATA: &[u8] = b"<![CDATA[";

@@ -1,0 +1,80 @@
+//! Every parser of hostile bytes as a target: a function that takes bytes and panics where a promise of that parser is
+//! broken. Two runners share them: a test that needs nothing (`smoke.rs`), and libFuzzer (`tests/fuzz/guided`).
+//!
+//! A target says whether it took the bytes, so that a seed which no longer gets past the parser's door is noticed.
+//! What belongs to a whole (a ledger, a running gateway) is not here but in the suite.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a target fails by panicking")]
+
+mod aws;
+mod evidence;
+mod hosts;
+mod ingress;
+mod journal;
+pub mod mutate;
+mod note;
+mod redact;
+mod samples;
+#[cfg(test)]
+mod smoke;
+
+use std::path::PathBuf;
+
+/// One parser, and what it promises.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, and that of its folder in `corpus/`.
+    pub name: &'static str,
+    /// Panics where a promise is broken; otherwise whether the parser took the bytes.
+    pub run: fn(&[u8]) -> bool,
+    /// Bytes that the parser takes, made by the product where it has a writer.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+impl Target {
+    /// The target of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TARGETS.iter().find(|target| target.name == name)
+    }
+
+    /// Its kept corpus.
+    pub fn folder(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name)
+    }
+}
+
+/// One line a target: its name, the function, its seeds. Each becomes a test of that name, too.
+macro_rules! targets {
+    ($($name:ident: $run:path, $seeds:path;)*) => {
+        /// All of them.
+        pub const TARGETS: &[Target] = &[$(Target { name: stringify!($name), run: $run, seeds: $seeds }),*];
+
+        #[cfg(test)]
+        mod no_input_breaks_a_promise_of {
+            $(#[test] fn $name() { crate::smoke::check(stringify!($name)); })*
+        }
+    };
+}
+
+targets! {
+    signed_note: note::signed_note, samples::notes;
+    verifier_key: note::verifier_key, samples::verifier_keys;
+    checkpoint: note::checkpoint, samples::checkpoints;
+    manifest: note::manifest, samples::manifests;
+    cbor: evidence::cbor, samples::cbor;
+    record: evidence::record, samples::preimages;
+    payload: evidence::payload, samples::payload_rows;
+    records_file: evidence::records_file, samples::records_files;
+    payloads_file: evidence::payloads_file, samples::payloads_files;
+    journal: journal::segment, samples::segments;
+    connect: ingress::connect, ingress::connect_seeds;
+    proxy_credential: ingress::proxy_credential, ingress::credential_seeds;
+    host: hosts::host, hosts::seeds;
+    aws_request: aws::request, aws::request_seeds;
+    aws_answer: aws::answer, aws::answer_seeds;
+    redact_json: redact::json, redact::json_seeds;
+    redact_xml: redact::xml, redact::xml_seeds;
+    redact_form: redact::form, redact::form_seeds;
+    redact_body: redact::body, redact::body_seeds;
+    redact_headers: redact::headers, redact::headers_seeds;
+}
