@@ -107,10 +107,7 @@ fn made(random: &mut Random, gateway: &str, window: &str, records: usize, sealed
         part(&ledger, &rows, start, end, &mut files, &mut parts);
     }
     let restarts: Vec<usize> = starts.iter().copied().filter(|start| *start == 0 || (sealed && *start > 8)).collect();
-    let key = |start: usize| {
-        let seed = Hash::of(&[gateway.as_bytes(), window.as_bytes(), &[start as u8]]).0;
-        SigningKey::from_seed(&ledger.origin(), &seed).unwrap()
-    };
+    let key = |start: usize| window_key(&ledger, start);
     let manifest = manifest(&ledger, &rows, parts, sealed);
     let signer = key(*restarts.last().unwrap());
     let note = manifest.sign(rows.roots[total], &signer).unwrap();
@@ -131,6 +128,12 @@ fn made(random: &mut Random, gateway: &str, window: &str, records: usize, sealed
     }
     files.insert(NOTE_NAME.to_owned(), note.into());
     Made { ledger, rows, files, manifest, key: Arc::new(signer), events }
+}
+
+/// The key that signs for a window from so many records on.
+pub(super) fn window_key(ledger: &LedgerId, start: usize) -> SigningKey {
+    let seed = Hash::of(&[ledger.origin().as_bytes(), &[start as u8]]).0;
+    SigningKey::from_seed(&ledger.origin(), &seed).unwrap()
 }
 
 fn part(

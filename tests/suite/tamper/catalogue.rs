@@ -1,7 +1,7 @@
 //! The catalogue: every tampering by every attacker on forged evidence, three verifiers, one page that lists what they said.
 
 use super::{
-    cells, files, identity, notes, payloads, redactions, rows,
+    cells, files, footers, identity, notes, payloads, redactions, rows,
     table::{Case, Caught, Sql, Tampering},
     verdicts::{Job, Said, rust, verify_py, verify_sql},
     windows_log,
@@ -16,6 +16,7 @@ pub(super) fn groups() -> Vec<(&'static str, Vec<Tampering>)> {
         ("Rows of records", rows::tamperings()),
         ("Payload rows", payloads::tamperings()),
         ("Files and folders", files::tamperings()),
+        ("Footers and page headers of a records file", footers::tamperings()),
         ("Notes and manifests", notes::tamperings()),
         ("Windows log", windows_log::tamperings()),
         ("Redactions, timestamps", redactions::tamperings()),
@@ -28,9 +29,9 @@ pub(super) struct Line {
     pub(super) group: &'static str,
     pub(super) what: String,
     pub(super) case: Case,
-    /// Rust and Python without a pin, the same with one, and SQL where it was asked.
+    /// Rust and Python without a pin, the same with one, and SQL, where they were asked.
     pub(super) plain: [Said; 2],
-    pub(super) pinned: [Said; 2],
+    pub(super) pinned: Option<[Said; 2]>,
     pub(super) sql: Option<Said>,
 }
 
@@ -50,6 +51,9 @@ pub(super) fn run(
 ) -> (Vec<Line>, usize) {
     let (mut prepared, mut passed_over) = (Vec::new(), 0);
     for (group, tamperings) in groups {
+        if std::env::var("G").is_ok_and(|g| !group.contains(&g)) {
+            continue;
+        } // TEMP
         for tampering in tamperings {
             for case in tampering.cases.iter().filter(|case| wanted(case.holds)) {
                 let mut world = base.clone();
@@ -68,33 +72,36 @@ pub(super) fn run(
     (ask(prepared, folder.path(), sql), passed_over)
 }
 
+/// One process of each kind for all folders. With a pin only where that makes a difference, SQL only where it claims something.
 fn ask(prepared: Vec<Prepared>, below: &Path, sql: bool) -> Vec<Line> {
-    let mut jobs = Vec::new();
+    let (mut jobs, mut claimed) = (Vec::new(), Vec::new());
     for (number, case) in prepared.iter().enumerate() {
         let evidence = below.join(number.to_string());
         case.world.write(&evidence);
         jobs.push(Job::new(&evidence, &case.world, false));
-        jobs.push(Job::new(&evidence, &case.world, true));
+        if case.case.caught.asks_for_pin() {
+            jobs.push(Job::new(&evidence, &case.world, true));
+        }
+        if sql && case.case.sql == Sql::Finds {
+            claimed.push(Job::new(&evidence, &case.world, false));
+        }
     }
-    let plain: Vec<Job> =
-        prepared.iter().enumerate().map(|(at, case)| Job::new(&below.join(at.to_string()), &case.world, false)).collect();
-    let (py, sql, rust) = std::thread::scope(|scope| {
+    let (rust, py, sql) = std::thread::scope(|scope| {
         let py = scope.spawn(|| verify_py(&jobs, below));
-        let sql =
-            scope.spawn(|| if sql { verify_sql(&plain, below).into_iter().map(Some).collect() } else { vec![None; plain.len()] });
+        let sql = scope.spawn(|| verify_sql(&claimed, below));
         let rust: Vec<Said> = jobs.iter().map(rust).collect();
-        (py.join().unwrap(), sql.join().unwrap(), rust)
+        (rust, py.join().unwrap(), sql.join().unwrap())
     });
-    let said = prepared.into_iter().zip(rust.chunks(2).zip(py.chunks(2)).zip(sql));
-    let line = |(case, ((rust, py), sql)): (Prepared, ((&[Said], &[Said]), Option<Said>))| Line {
-        group: case.group,
-        what: case.what,
-        case: case.case,
-        plain: [rust[0].clone(), py[0].clone()],
-        pinned: [rust[1].clone(), py[1].clone()],
-        sql,
+    let (mut both, mut sql) = (rust.into_iter().zip(py).map(|(rust, py)| [rust, py]), sql.into_iter());
+    let line = |prepared: Prepared| Line {
+        plain: both.next().unwrap(),
+        pinned: prepared.case.caught.asks_for_pin().then(|| both.next().unwrap()),
+        sql: if prepared.case.sql == Sql::Finds { sql.next() } else { None },
+        group: prepared.group,
+        what: prepared.what,
+        case: prepared.case,
     };
-    said.map(line).collect()
+    prepared.into_iter().map(line).collect()
 }
 
 impl Line {
@@ -102,16 +109,14 @@ impl Line {
     pub(super) fn faults(&self) -> Vec<String> {
         let (plain, pinned) = expected(self.case.caught);
         let mut faults = Vec::new();
-        for (verifier, name) in ["Rust", "verify.py"].into_iter().enumerate() {
-            for (said, (exit, level), how) in
-                [(&self.plain[verifier], plain, "without pin"), (&self.pinned[verifier], pinned, "with pin")]
-            {
+        for (said, (exit, level), how) in [(Some(&self.plain), plain, "without pin"), (self.pinned.as_ref(), pinned, "with pin")] {
+            for (said, name) in said.into_iter().flatten().zip(["Rust", "verify.py"]) {
                 if said.exit != exit || said.lowest() != level {
                     faults.push(format!("{name} {how}: {said:?}, due are exit {exit} and {level:?}"));
                 }
             }
         }
-        if let Some(said) = self.sql.as_ref().filter(|said| self.case.sql == Sql::Finds && said.exit != 1) {
+        if let Some(said) = self.sql.as_ref().filter(|said| said.exit != 1) {
             faults.push(format!("verify.sql: {said:?}"));
         }
         faults.into_iter().map(|fault| format!("{} [{:?}]: {fault}", self.what, self.case.holds)).collect()
@@ -143,7 +148,7 @@ pub(super) fn page(lines: &[Line]) -> String {
     let count = |caught: fn(Caught) -> bool| lines.iter().filter(|line| caught(line.case.caught)).count();
     writeln!(
         page,
-        "{} tamperings, {} with the attackers that may do them. Rust and verify.py: {} each, with a pin and without. verify.sql: {claimed} claimed.\n\
+        "{} tamperings, {} with the attackers that may do them. Rust and verify.py are asked about all {} of them, verify.sql about {claimed}.\n\
          {} are not caught without `--pin`, {} are not caught at all: these stand in the table like the others.\n",
         kinds.len(),
         lines.len(),
@@ -169,8 +174,8 @@ Written by the test `tamper::every_tampering_is_caught_where_it_must_be` (`tests
 compared with that at every run; `SEALGATE_BLESS=1` writes it anew. Not to be edited.
 
 **Caught at**: the lowest level that must fail, in Rust and Python alike, with the exit code beside it (1 does not hold, 2 incomplete).
-Under each verifier are all levels that did fail. For verify.sql a dash means that it does not claim to find this (it checks no
-signatures, footers, order of entries in the log, or empty folders), and what stands behind it is what it said nevertheless.
+Under each verifier are all levels that did fail. A dash: verify.sql does not claim to find this and is not asked (it checks no
+signatures, no footers, no order of entries in the log, no canonical JSON, and sees no empty folders).
 **Attacker holds**: *nothing*: bytes are changed. *window key*: the note lists the changed files and is signed again. *window key,
 rehashed*: all record hashes, the root and the note are made again. *identity key*: the window's key too, and the windows log is made again.
 Everything is tampered with as a whole folder `evidence`, with its `_log`; what needs no key is done to evidence of a real gateway too.
@@ -191,14 +196,8 @@ fn row(page: &mut String, line: &Line) {
         Caught::MissedWithPin => ("**not caught without `--pin`**; with it L5".to_owned(), "0; 2".to_owned()),
         Caught::Never => ("**not caught**".to_owned(), "0".to_owned()),
     };
-    let with_pin = matches!(line.case.caught, Caught::WithPin | Caught::MissedWithPin);
-    let [rust, py] = if with_pin { &line.pinned } else { &line.plain }.each_ref().map(levels);
-    let sql = match (&line.sql, line.case.sql) {
-        (Some(said), Sql::Finds) => levels(said),
-        (Some(said), Sql::NotClaimed) if said.exit == 0 => "—".to_owned(),
-        (Some(said), Sql::NotClaimed) => format!("— {}", levels(said)),
-        (None, _) => String::new(),
-    };
+    let [rust, py] = line.pinned.as_ref().unwrap_or(&line.plain).each_ref().map(levels);
+    let sql = line.sql.as_ref().map_or("—".to_owned(), levels);
     writeln!(page, "| {} | {holds} | {caught} | {exit} | {rust} | {py} | {sql} |", line.what).unwrap();
 }
 

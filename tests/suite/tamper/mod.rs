@@ -7,6 +7,7 @@ mod catalogue;
 mod cells;
 mod files;
 mod flips;
+mod footers;
 mod identity;
 mod notes;
 mod payloads;

@@ -34,9 +34,8 @@ pub(super) fn tamperings() -> Vec<Tampering> {
 }
 
 fn values() -> Vec<Tampering> {
-    let whole = |cases: &[Case], what: &str, change: fn(&mut Payload) -> bool| {
-        line(what, cases, move |world| row(world, "CHG-1", change))
-    };
+    let whole =
+        |cases: &[Case], what: &str, change: fn(&mut Payload) -> bool| line(what, cases, move |world| row(world, "CHG-1", change));
     vec![
         whole(&EVERYONE, "a header's value is another", |row| {
             let Some((_, value)) = row.headers.as_mut().and_then(|headers| headers.first_mut()) else { return false };

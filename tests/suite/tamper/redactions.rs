@@ -83,10 +83,10 @@ fn entries() -> Vec<Tampering> {
         signed("the log says that another field was erased", key(L2), "CHG-2", |redaction| {
             redaction.fields = BTreeMap::from([("query".to_owned(), 2)]);
         }),
-        signed("the log names another file as the one before", two(Holds::IdentityKey, L3), "CHG-2", |redaction| {
+        signed("the log names another file as the one before", key(L0), "CHG-2", |redaction| {
             redaction.files[0].sha256 = Hash::ZERO.to_string();
         }),
-        signed("the log gives a successor a name out of turn", two(Holds::IdentityKey, L0), "CHG-2", |redaction| {
+        signed("the log gives a successor a name out of turn", two(Holds::IdentityKey, L3), "CHG-2", |redaction| {
             redaction.files[0].successor.as_mut().unwrap().name = Table::Payloads.revision_name(0, 7);
         }),
         signed("the log gives a successor another hash", key(L0), "CHG-2", |redaction| {
@@ -95,7 +95,7 @@ fn entries() -> Vec<Tampering> {
         signed("the log calls an erasure a removal", two(Holds::IdentityKey, L0), "CHG-2", |redaction| {
             redaction.action = RedactionAction::Payloads;
         }),
-        signed("the log calls the removal of payloads one of all records", two(Holds::IdentityKey, L0), "CHG-4", |redaction| {
+        signed("the log calls the removal of payloads one of all records", two(Holds::IdentityKey, L3), "CHG-4", |redaction| {
             redaction.action = RedactionAction::Records;
         }),
         signed("the log's removal names no file", key(L0), "CHG-4", |redaction| redaction.files.clear()),
@@ -104,7 +104,7 @@ fn entries() -> Vec<Tampering> {
             let place = gateway.place(|event| matches!(event, Event::Redaction(redaction) if redaction.window == "CHG-4"));
             gateway.entries.remove(place);
         }),
-        always("the log gives a records file a successor", &[two(Holds::IdentityKey, L0)], |world| {
+        always("the log gives a records file a successor", &[two(Holds::IdentityKey, L3)], |world| {
             let file = world.window("CHG-1").manifest.files[0].clone();
             let successor =
                 Successor { name: "records-000000000000.r1.parquet".into(), sha256: file.sha256.clone(), bytes: file.bytes };

@@ -36,12 +36,19 @@ pub(super) enum Caught {
     Never,
 }
 
+impl Caught {
+    /// Whether a pin may make a difference.
+    pub(super) fn asks_for_pin(self) -> bool {
+        !matches!(self, Self::At(_))
+    }
+}
+
 /// What `verify.sql` has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sql {
     /// It ends with an error.
     Finds,
-    /// It does not claim to find this: what it says is only listed.
+    /// It does not claim to find this, and is not asked.
     NotClaimed,
 }
 

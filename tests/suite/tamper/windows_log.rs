@@ -233,8 +233,7 @@ fn place_log(world: &mut World, identities: &[Identity]) {
 
 /// What the identity key signs again: logs that hold in themselves, and are not those that a pin knows.
 fn signed() -> Vec<Tampering> {
-    let change =
-        |what: &str, cases: &[Case], change: fn(&mut Gateway)| always(what, cases, move |world| change(world.gateway()));
+    let change = |what: &str, cases: &[Case], change: fn(&mut Gateway)| always(what, cases, move |world| change(world.gateway()));
     vec![
         change("the log forks: an entry has another time", &FORK, |gateway| {
             let mut entry = Entry::decode(&gateway.entries[1]).unwrap();
