@@ -1752,10 +1752,25 @@ class Policy:
         signer = log.identity_of(size)
         if self.logs and (signer is None or signer["key"] not in self.logs):
             raise Bad("it is not signed by a log key that the policy names")
-        text, lines = split_note(note)
-        cosigned = {name for name, key in self.witnesses.items() if any([is_cosigned(text, line, key) for line in lines[:SIGNATURES_MAX]])}
+        cosigned = self.cosigners(note, signer["key"] if signer else None)
         if not self.met(self.quorum, cosigned):
             raise Bad(f"{len(cosigned)} of the witnesses of the policy cosigned it, which is not its quorum")
+
+    def cosigners(self, note, log_key):
+        """The witnesses that cosigned. Every line is the log's or a known witness's, once each."""
+        text, lines = split_note(note)
+        if len(lines) > SIGNATURES_MAX:
+            raise Bad("it has more signature lines than SIGNATURES_MAX")
+        seen = []
+        for line in lines:
+            by_log = log_key is not None and log_key.signed(text, line)
+            names = ["the log"] if by_log else [name for name, key in self.witnesses.items() if is_cosigned(text, line, key)]
+            if not names:
+                raise Bad(f"a signature by {signature_line(line)[0]}, whose key is neither the log's nor a witness's of the policy")
+            seen += names
+        if len(set(seen)) != len(seen):
+            raise Bad("it is signed twice by the same key")
+        return set(seen) - {"the log"}
 
 
 def is_cosigned(text, line, key):
@@ -1927,7 +1942,7 @@ def summary(evidence):
         counts = [(level, sum(of.levels[level] == verdict for of in evidence.ledgers)) for level in LEVELS]
         text = [level if count == len(evidence.ledgers) else f"{level} of {count}" for level, count in counts if count]
         words += [f"{word}: {', '.join(text)}"] if text else []
-    if any(log.findings for log in evidence.logs):
+    if any(log.fails() for log in evidence.logs):
         words.append("a windows log does not hold")
     if evidence.strays:
         words.append("strays: " + ", ".join(evidence.strays))

@@ -2,6 +2,7 @@
 
 use crate::{
     admin,
+    anchor::Anchoring,
     clock::Clock,
     config::Config,
     egress::upstream::{SetUpError, Upstreams},
@@ -13,6 +14,7 @@ use crate::{
     keyring::Keyring,
     ledger::{
         self, Draft, Ledger, LedgerError, SettleError, Setup, Signer, disk::Disk, recover::RecoverError, windows_log::WindowsLog,
+        witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
@@ -43,8 +45,10 @@ pub struct Gateway {
     pub ledger: Ledger,
     /// The windows log.
     pub log: WindowsLog,
+    /// Witnesses and timestamps.
+    pub anchoring: Anchoring,
     /// Windows and sessions.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// The ways out.
     pub upstreams: Upstreams,
     /// The certificates.
@@ -80,6 +84,9 @@ pub enum StartError {
     /// What recovery found could not be written down.
     #[error(transparent)]
     Settle(#[from] SettleError),
+    /// The witnesses.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -127,10 +134,15 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
+    let anchoring = Anchoring::new(&name, &home.paths(), &config, disk.clone())?;
+    // Before anything is signed on a disk that may have been rolled back.
+    anchoring.check(identity.verifier(), None).await?;
     let setup =
         Setup { gateway: name.clone(), paths: home.paths(), cutting: config.cutting(), disk, clock: clock.clone(), identity };
     let opened = ledger::open(setup)?;
     let (ledger, log) = (opened.ledger.clone(), opened.log.clone());
+    let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
+    anchoring.check(&signer, Some(&first)).await?;
     let store = Store::open(&home.root().join("sealgate.db")).await?;
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sessions =
@@ -141,9 +153,24 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     sessions.housekeep().await?;
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
-    let keyring = home.keyring();
-    let gateway =
-        Gateway { name, config, clock, ledger, log, sessions, upstreams, authority, listen, ca_bundle, stopping, keyring, tasks };
+    let (keyring, sessions) = (home.keyring(), Arc::new(sessions));
+    anchoring.start(&log, &ledger, &sessions)?;
+    let gateway = Gateway {
+        name,
+        config,
+        clock,
+        ledger,
+        log,
+        anchoring,
+        sessions,
+        upstreams,
+        authority,
+        listen,
+        ca_bundle,
+        stopping,
+        keyring,
+        tasks,
+    };
     let gateway = Arc::new(gateway);
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
@@ -235,6 +262,7 @@ impl Running {
         let in_time = tokio::time::timeout(STOP_DRAIN_WAIT, drained).await.is_ok();
         let event = event(&gateway, Kind::GatewayStop, json!({ "drained": in_time })).await;
         let stopped = gateway.ledger.stop().await;
+        gateway.anchoring.stop().await;
         gateway.sessions.close().await;
         if let Err(error) = std::fs::remove_file(socket(self.home.root())) {
             tracing::debug!(%error, "the admin socket was gone already");

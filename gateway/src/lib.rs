@@ -21,6 +21,7 @@
 //! |---|---|
 //! | windows, sessions, tokens, their store | [`sessions`] |
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
+//! | witnesses and timestamps: who is told when | [`anchor`] |
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
 //! | the witness that another person runs | [`witness`] |
@@ -42,6 +43,7 @@
 )]
 
 pub mod admin;
+pub mod anchor;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -97,6 +97,8 @@ pub const WITNESS_CLIENT_WAIT: Duration = Duration::from_secs(60);
 
 /// Bytes of a witness's answer: some signature lines.
 pub const WITNESS_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Lags and their ends that wait to be recorded.
+pub const ANCHOR_EVENTS_MAX: usize = 16;
 /// How long one request to a witness may take: half of [`ANCHOR_LAG_MAX`], so that one that is lost is not a lag yet.
 pub const WITNESS_WAIT: Duration = Duration::from_secs(5);
 /// How long to wait before a witness that failed is asked again, the first time; then twice as long each time.

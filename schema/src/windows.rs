@@ -57,6 +57,8 @@ pub struct Window {
     pub held: bool,
     /// SHA-256 of its timestamp.
     pub timestamp: Option<Hash>,
+    /// Entries of the log up to the last one about it.
+    pub told: u64,
 }
 
 impl Window {
@@ -180,7 +182,9 @@ impl Windows {
             event => {
                 let name = event.window().unwrap_or_default();
                 let window = self.windows.get_mut(name).ok_or("no entry before it opens the window")?;
-                window.take(index, event, self.heads)
+                window.take(index, event, self.heads)?;
+                window.told = index + 1;
+                Ok(())
             }
         }
     }
@@ -225,7 +229,9 @@ impl Windows {
             return Err("the window is sealed");
         }
         self.bound.insert(key.to_string());
-        self.windows.entry(name.to_owned()).or_default().keys.push(Bound { index, key, at });
+        let window = self.windows.entry(name.to_owned()).or_default();
+        window.keys.push(Bound { index, key, at });
+        window.told = index + 1;
         Ok(())
     }
 }

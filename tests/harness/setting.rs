@@ -5,13 +5,12 @@ pub fn length<T>(short: T, long: T) -> T {
     if std::env::var_os("SEALGATE_TEST_LONG").is_some_and(|value| value == "1") { long } else { short }
 }
 
-/// The seeds to run: `0..count`, or the one of `SEALGATE_TEST_SEED`, with which a seed that failed is run again.
+/// The seeds to run: `0..count`, or those of `SEALGATE_TEST_SEED`, with which a seed that failed is run again: `7`, or `0..5000`.
 pub fn seeds(count: u64) -> std::ops::Range<u64> {
-    match std::env::var("SEALGATE_TEST_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("SEALGATE_TEST_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..count,
+    let Ok(seeds) = std::env::var("SEALGATE_TEST_SEED") else { return 0..count };
+    let number = |seed: &str| seed.parse().expect("SEALGATE_TEST_SEED is a number, or a range as 0..5000");
+    match seeds.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => number(&seeds)..number(&seeds) + 1,
     }
 }

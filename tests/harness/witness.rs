@@ -36,10 +36,15 @@ pub struct WitnessProcess {
 
 /// The command of a witness in `folder` that trusts the keys of `logs`.
 pub fn witness_command(folder: &Path, name: &str, logs: &[&TestLog]) -> Command {
+    let keys: Vec<_> = logs.iter().map(|log| log.key.verifier().to_string()).collect();
+    witness_for(folder, name, &keys)
+}
+
+fn witness_for(folder: &Path, name: &str, keys: &[String]) -> Command {
     let mut command = Command::new(sealgate());
     command.args(["witness", "--listen", "127.0.0.1:0", "--name", name, "--dir"]).arg(folder);
-    for log in logs {
-        command.arg("--log").arg(log.key.verifier().to_string());
+    for key in keys {
+        command.arg("--log").arg(key);
     }
     command
 }
@@ -47,7 +52,16 @@ pub fn witness_command(folder: &Path, name: &str, logs: &[&TestLog]) -> Command 
 impl WitnessProcess {
     /// Starts one, or starts it again, and waits for its greeting.
     pub fn start(folder: &Path, name: &str, logs: &[&TestLog]) -> Self {
-        let mut child = witness_command(folder, name, logs).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::run(witness_command(folder, name, logs))
+    }
+
+    /// Starts one that trusts these keys of logs.
+    pub fn start_for(folder: &Path, name: &str, keys: &[String]) -> Self {
+        Self::run(witness_for(folder, name, keys))
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let greeting = lines.next().expect("a greeting");
         let address = greeting.rsplit(' ').next().unwrap().parse().expect(&greeting);

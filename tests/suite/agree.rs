@@ -1,5 +1,6 @@
 //! The verifiers agree: on random evidence that nobody touched all levels hold, and what was tampered with at random is found
-//! by each of them, with the same verdict on every level.
+//! by each of them. Rust and Python give the same verdict on every level; SQL, which sees no signatures, runs over some of
+//! them and has to find what it claims to find, and nothing else.
 //!
 //! `SEALGATE_TEST_LONG=1` runs thousands of folders, `SEALGATE_TEST_COUNT=N` so many.
 
@@ -18,6 +19,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
+    io::Write as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -27,13 +29,15 @@ use tampering::{Done, Found, tamper};
 const COMPARED: [Level; 5] = [Level::L0, Level::L1, Level::L2, Level::L3, Level::L5];
 /// Folders that one Python process verifies: it starts anew for each so many, and the disk holds no more at once.
 const BATCH: usize = 100;
+/// One folder of so many is verified by SQL too: planning its statements takes as long as the other two together.
+const SQL_EVERY: usize = 19;
 /// Variants of each forged folder: as it was forged, and tampered with.
 const VARIANTS: usize = 8;
 
 fn count() -> usize {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let long = number("SEALGATE_TEST_LONG").is_some_and(|value: usize| value > 0);
-    number("SEALGATE_TEST_COUNT").unwrap_or(if long { 10_000 } else { 100 })
+    number("SEALGATE_TEST_COUNT").unwrap_or(if long { 10_000 } else { 60 })
 }
 
 /// One folder, and what has to be said of it.
@@ -140,6 +144,30 @@ fn python_reports(below: &Path, cases: &[Case]) -> Vec<serde_json::Value> {
     String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Verifies some of the folders that [`python_reports`] wrote with `verify.sql`; what ended it, by the folder's number.
+fn sql_reports(below: &Path, count: usize) -> BTreeMap<usize, serde_json::Value> {
+    let numbers: Vec<usize> = (0..count).step_by(SQL_EVERY).collect();
+    let mut command = Command::new(python("python3"));
+    command.arg(root().join("tests/suite/scripts/verify_sql.py")).arg(root().join("schema/verify.sql"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for number in &numbers {
+        writeln!(input, "{}", below.join(number.to_string()).display()).unwrap();
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "verify.sql's runner ended with {}", output.status);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    numbers.into_iter().zip(lines.lines().map(|line| serde_json::from_str(line).unwrap())).collect()
+}
+
+/// What is wrong with what SQL says; `None` where it found what it claims to find.
+fn sql_fault(case: &Case, rust: &Said, report: &serde_json::Value) -> Option<String> {
+    let found = !report["error"].is_null();
+    let due = case.done.as_ref().is_some_and(|done| done.without_signatures);
+    (found && rust.exit == 0 || due && !found).then(|| format!("verify.sql: {report}\n rust {rust:?}"))
+}
+
 fn said_by_python(report: &serde_json::Value) -> Said {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let array = |name: &str| report[name].as_array().unwrap().clone();
@@ -170,7 +198,7 @@ fn fault(case: &Case, rust: &Said, python: &Said) -> Option<String> {
 }
 
 #[test]
-fn rust_and_python_find_every_tampering_and_pass_what_was_not_touched() {
+fn all_verifiers_find_every_tampering_and_pass_what_was_not_touched() {
     let (mut seed, mut checked, mut tampered, mut forgiven, mut faults) = (0, 0, 0, 0, Vec::new());
     while checked < count() {
         let mut batch = Vec::new();
@@ -179,8 +207,12 @@ fn rust_and_python_find_every_tampering_and_pass_what_was_not_touched() {
             seed += 1;
         }
         let folder = tempfile::tempdir().unwrap();
-        for (case, report) in batch.iter().zip(python_reports(folder.path(), &batch)) {
+        let python = python_reports(folder.path(), &batch);
+        let sql = sql_reports(folder.path(), batch.len());
+        for (number, (case, report)) in batch.iter().zip(python).enumerate() {
             let (rust, python) = (rust(case), said_by_python(&report));
+            let sql_fault = sql.get(&number).and_then(|report| sql_fault(case, &rust, report));
+            faults.extend(sql_fault.map(|fault| format!("{}: {fault}", case.name)));
             forgiven += usize::from(rust != python);
             faults.extend(fault(case, &rust, &python).map(|fault| format!("{}: {fault}", case.name)));
         }

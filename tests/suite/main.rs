@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod agree;
+mod anchors;
 mod bodies;
 mod cli;
 mod clients;
@@ -15,6 +16,7 @@ mod refuse;
 mod secrets;
 mod signatures;
 mod simdisk;
+mod syscalls;
 mod tamper;
 mod timestamps;
 mod upstreams;

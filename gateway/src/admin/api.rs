@@ -16,6 +16,23 @@ pub struct Health {
     pub listen: String,
     /// Calls without an outcome yet.
     pub calls_in_flight: usize,
+    /// How well the windows log is witnessed; nothing where no witnesses are configured.
+    pub anchor: Option<AnchorView>,
+    /// Why seals get no timestamps.
+    pub timestamps_failing: Option<String>,
+}
+
+/// How well the windows log is witnessed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AnchorView {
+    /// Entries of the log.
+    pub entries: u64,
+    /// Entries that a quorum of witnesses has cosigned.
+    pub cosigned: u64,
+    /// Seconds since the oldest entry that it has not.
+    pub lag_seconds: u64,
+    /// What the witnesses that did not cosign said.
+    pub trouble: Vec<String>,
 }
 
 /// `POST /v1/windows`

@@ -9,11 +9,16 @@ mod identity;
 use crate::{
     app::Gateway,
     clock::rfc3339,
-    ledger::{Draft, LedgerError},
+    ledger::{
+        Draft, LedgerError,
+        witness::{Anchor, WitnessView},
+    },
     limits::{ADMIN_BODY_BYTES_MAX, QUERY_CHARS_MAX},
     sessions::{Grant, SessionError, env, store::Window},
 };
-use api::{CloseSession, ErrorBody, Health, KeyView, OpenSession, OpenWindow, PayloadRead, RotateKey, SessionView, WindowView};
+use api::{
+    AnchorView, CloseSession, ErrorBody, Health, KeyView, OpenSession, OpenWindow, PayloadRead, RotateKey, SessionView, WindowView,
+};
 use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State, connect_info::Connected, rejection::JsonRejection},
@@ -107,7 +112,15 @@ async fn health(State(gateway): Gate) -> Json<Health> {
         gateway: gateway.name.to_string(),
         listen: gateway.listen.to_string(),
         calls_in_flight: gateway.ledger.calls_in_flight(),
+        anchor: gateway.anchoring.anchor().map(anchor_view),
+        timestamps_failing: gateway.anchoring.timestamps_failing(),
     })
+}
+
+fn anchor_view(anchor: Anchor) -> AnchorView {
+    let say = |view: &WitnessView| Some(format!("{} ({}): {}", view.name, view.state.as_str(), view.error.as_ref()?));
+    let trouble = anchor.error.iter().cloned().chain(anchor.witnesses.iter().filter_map(say)).collect();
+    AnchorView { entries: anchor.size, cosigned: anchor.cosigned_size, lag_seconds: anchor.lag_seconds(), trouble }
 }
 
 async fn list_windows(State(gateway): Gate) -> Json<Vec<WindowView>> {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
+mod anchors;
 mod keys;
 mod query;
 mod record;
@@ -10,7 +11,6 @@ mod run;
 mod session;
 mod source;
 mod status;
-#[cfg_attr(not(test), expect(dead_code, reason = "`verify --tsa-ca` calls it once it is wired"))]
 mod timestamp;
 mod verify;
 mod window;

@@ -23,6 +23,16 @@ pub(super) async fn run(home: &Path, args: &Args) -> Outcome {
             health.gateway, health.listen, health.calls_in_flight, health.state
         );
     }
+    if let Some(anchor) = health.anchor.as_ref().filter(|_| !args.json) {
+        println!(
+            "windows log: {} of {} entries cosigned, the oldest other one {} s old",
+            anchor.cosigned, anchor.entries, anchor.lag_seconds
+        );
+        anchor.trouble.iter().for_each(|trouble| eprintln!("sealgate: witness {trouble}"));
+    }
+    if let Some(why) = &health.timestamps_failing {
+        eprintln!("sealgate: seals get no timestamps: {why}");
+    }
     match health.failure {
         None => Ok(ExitCode::SUCCESS),
         Some(why) => {

@@ -1,6 +1,6 @@
 //! `sealgate verify`: evidence checked offline. Needs the evidence and a public key; no gateway, no network, no home.
 
-use super::{Failure, Outcome, USAGE, source};
+use super::{Failure, Outcome, USAGE, anchors::Trusted, source};
 use sealgate_schema::{
     note::VerifierKey,
     seal::State,
@@ -18,7 +18,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Check evidence offline, with a public key
 ///
-/// Exit codes: 0 every required level of every ledger holds (L0, L1, L2 and L5; L3 with --pin); 1 something was tampered with; 2 incomplete: something is not there, or there is nothing to check; 3 usage.
+/// Exit codes: 0 every required level of every ledger holds (L0, L1, L2 and L5; L3 with --pin, L4 with --policy or --tsa-ca); 1 something was tampered with; 2 incomplete: something is not there, or there is nothing to check; 3 usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder with evidence: all of it, one gateway's, or one window's
@@ -29,6 +29,12 @@ pub(super) struct Args {
     /// A checkpoint of the windows log that you kept (a copy of _log/checkpoint): the log must go on from it
     #[arg(long, value_name = "FILE")]
     pin: Vec<PathBuf>,
+    /// Witnesses that you trust, and how many of them suffice (C2SP tlog-policy): they must have cosigned the windows log
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// CA of the timestamp authority that you trust (PEM): every seal must have its timestamp. Uses openssl
+    #[arg(long, value_name = "FILE")]
+    tsa_ca: Option<PathBuf>,
     /// Require that every window is sealed: an open one is incomplete
     #[arg(long)]
     sealed: bool,
@@ -39,15 +45,17 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let mut asked = asked(&args.key, &args.pin)?;
+    let trusted = Trusted::read(args.policy.as_deref(), args.tsa_ca.as_deref())?;
     let folder = source::find(&args.evidence, &mut asked)?;
     // A decoder that gives up on damaged bytes is a finding, not a crash to print.
     std::panic::set_hook(Box::new(|_| ()));
-    let report = look(&folder, &asked);
+    let mut report = look(&folder, &asked);
+    let witnessed = trusted.check(&mut report, &folder);
     let code = exit_code(&report, args.sealed);
     if args.json {
         print_json(&report, code)?
     } else {
-        print(&report, args, code)
+        print(&report, args, code, &witnessed, &trusted)
     }
     Ok(ExitCode::from(code))
 }
@@ -101,7 +109,7 @@ fn exit_code(report: &EvidenceReport, sealed: bool) -> u8 {
     }
 }
 
-fn print(report: &EvidenceReport, args: &Args, code: u8) {
+fn print(report: &EvidenceReport, args: &Args, code: u8, witnessed: &[String], trusted: &Trusted) {
     for ledger in &report.ledgers {
         print_ledger(ledger);
     }
@@ -114,7 +122,8 @@ fn print(report: &EvidenceReport, args: &Args, code: u8) {
     for origin in &report.missing {
         println!("✗ {origin}: its log is pinned, and not here");
     }
-    println!("{}", verdict(report, args, code));
+    witnessed.iter().for_each(|line| println!("{line}"));
+    println!("{}", verdict(report, args, code, trusted));
 }
 
 fn print_ledger(report: &Report) {
@@ -173,7 +182,7 @@ fn print_findings(findings: &Findings) {
     println!();
 }
 
-fn verdict(report: &EvidenceReport, args: &Args, code: u8) -> String {
+fn verdict(report: &EvidenceReport, args: &Args, code: u8, trusted: &Trusted) -> String {
     let open = report.ledgers.iter().filter(|ledger| ledger.state == Some(State::Open)).count();
     let count = report.ledgers.len();
     let ledgers = if count == 1 { "1 ledger".to_owned() } else { format!("{count} ledgers") };
@@ -191,7 +200,19 @@ fn verdict(report: &EvidenceReport, args: &Args, code: u8) -> String {
                     "L3 is not checked: without --pin, a log and its windows that were rolled back together would not be noticed."
                 }
             };
-            format!("L0 to L2 and L5 hold for {ledgers}.{open} {tail} L4 is not checked.")
+            format!("L0 to L2 and L5 hold for {ledgers}.{open} {tail} {}", outside(report, trusted))
+        }
+    }
+}
+
+/// What may be said of witnesses and timestamps.
+fn outside(report: &EvidenceReport, trusted: &Trusted) -> String {
+    let there = report.ledgers.iter().filter(|ledger| ledger.state.is_some());
+    match (trusted.asked(), there.filter(|ledger| ledger.verdict(Level::L4) != Verdict::Pass).count()) {
+        (false, _) => "L4 is not checked.".to_owned(),
+        (true, 0) => "L4 holds for all of them.".to_owned(),
+        (true, count) => {
+            format!("L4 holds, but for {count} of them not to its end: what is newest was not witnessed or sealed yet.")
         }
     }
 }
@@ -221,7 +242,7 @@ fn print_json(report: &EvidenceReport, code: u8) -> Result<(), Failure> {
             "size": log.size,
             "root": log.root.to_string(),
             "pinned": log.pinned,
-            "levels": { "L3": log_verdict(log).to_string(), "L4": Verdict::NotChecked.to_string() },
+            "levels": { "L3": log_verdict(log).to_string(), "L4": witnesses_verdict(log, report).to_string() },
             "findings": findings(&log.findings),
         })
     };
@@ -236,8 +257,18 @@ fn print_json(report: &EvidenceReport, code: u8) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The log's own L4: where a ledger of it passed or failed, the witnesses were asked.
+fn witnesses_verdict(log: &Log, report: &EvidenceReport) -> Verdict {
+    if log.findings.fails(Level::L4) {
+        return Verdict::Fail;
+    }
+    let own = report.ledgers.iter().filter(|ledger| ledger.folder.split('/').next() == Some(log.gateway.as_str()));
+    let passed = own.filter(|ledger| ledger.verdict(Level::L4) == Verdict::Pass).count() > 0;
+    if passed { Verdict::Pass } else { Verdict::NotChecked }
+}
+
 fn log_verdict(log: &Log) -> Verdict {
-    match (log.findings.list.is_empty(), log.pinned) {
+    match (!log.findings.fails(Level::L3), log.pinned) {
         (false, _) => Verdict::Fail,
         (true, true) => Verdict::Pass,
         (true, false) => Verdict::NotChecked,

@@ -1,7 +1,7 @@
 //! Timestamps over seals: an RFC 3161 authority signs when it saw the hash of `ledger.note`, and its answer is kept beside
 //! the note as `ledger.tsr`.
 //!
-//! A seal does not wait for its timestamp. Which windows lack one stands in the windows log ([`lacking`]); [`Stamping::run`]
+//! A seal does not wait for its timestamp. Which windows lack one, the windows log knows; [`Stamping::run`]
 //! works them off and tells of each, so that the log gets its entry. The authority's signature is not checked here but by
 //! whoever verifies, with their own choice of whom to trust.
 
@@ -16,12 +16,12 @@ use bytes::Bytes;
 use http::{StatusCode, Uri};
 use sealgate_schema::{
     Hash,
-    log::{Event, TIMESTAMP_NAME},
+    log::TIMESTAMP_NAME,
     seal::NOTE_NAME,
     timestamp::{ANSWER_BYTES_MAX, AnswerError, QUERY_TYPE, check, request},
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -62,20 +62,6 @@ pub async fn stamp(remote: &Remote, url: &Uri, note: &[u8], wait: Duration) -> R
     }
     check(&answer.body, &imprint, Some(nonce))?;
     Ok(answer.body.to_vec())
-}
-
-/// The sealed windows that have a note and no timestamp yet, by the log's events, in the order of their seals.
-pub fn lacking<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
-    let (mut sealed, mut stamped) = (Vec::new(), BTreeSet::new());
-    for event in events {
-        match event {
-            Event::Seal { window, note: Some(_), .. } => sealed.push(window.clone()),
-            Event::Timestamp { window, .. } => drop(stamped.insert(window.as_str())),
-            _ => {}
-        }
-    }
-    sealed.retain(|window| !stamped.contains(window.as_str()));
-    sealed
 }
 
 /// A timestamp that is on disk, for an [`Event::Timestamp`] of the log.
@@ -122,8 +108,8 @@ pub struct Stamping {
 }
 
 impl Stamping {
-    /// Gets timestamps for the windows that come in, one at a time, until it is told to stop. What it does not get to is
-    /// [`lacking`] at the next start.
+    /// Gets timestamps for the windows that come in, one at a time, until it is told to stop. What it does not get to,
+    /// the next start finds.
     ///
     /// `pending` are those of the last start. Each timestamp is told to `stamped` once it is on disk. `failing` holds the
     /// last failure while there is one, for health.
@@ -209,22 +195,5 @@ impl Stamping {
         let (disk, from) = (self.disk.clone(), path.clone());
         let read = tokio::task::spawn_blocking(move || disk.read(Path::new(&from))).await;
         read.map_err(io::Error::other).flatten().map_err(|error| TimestampError::Disk(path, error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_lacks_a_timestamp_from_its_seal_to_the_logs_entry() {
-        let seal = |window: &str, note: bool| Event::Seal {
-            window: window.into(),
-            records: u64::from(note),
-            root: Hash::ZERO.to_string(),
-            note: note.then(|| Hash::ZERO.to_string()),
-        };
-        let stamped = Event::Timestamp { window: "B".into(), sha256: Hash::ZERO.to_string() };
-        assert_eq!(lacking(&[seal("C", true), seal("B", true), seal("empty", false), stamped, seal("A", true)]), ["C", "A"]);
     }
 }

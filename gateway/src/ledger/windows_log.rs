@@ -19,7 +19,7 @@ use sealgate_schema::{
     Hash,
     log::{CHECKPOINT_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
     merkle::{Tree, leaf_hash, range_root},
-    note::{self, Checkpoint},
+    note::{self, Checkpoint, VerifierKey},
     tiles::{self, Kind, TILE_WIDTH, Tile},
     windows::{Heads, Identity, Window, Windows},
 };
@@ -63,6 +63,7 @@ enum Message {
     Append { events: Vec<Event>, told: Option<Told<Result<(), LogError>>> },
     Ask { window: String, told: Told<Option<Window>> },
     List { told: Told<Vec<(String, Window)>> },
+    Unstamped { told: Told<Vec<String>> },
     Identities { told: Told<Vec<Identity>> },
     Rotate { next: Arc<dyn Signer>, reason: String, revoke_from: Option<u64>, told: Told<Result<(), LogError>> },
 }
@@ -72,6 +73,7 @@ enum Message {
 pub struct WindowsLog {
     sender: mpsc::Sender<Message>,
     checkpoint: watch::Receiver<Arc<str>>,
+    identity: watch::Receiver<VerifierKey>,
     folder: PathBuf,
 }
 
@@ -81,7 +83,7 @@ impl WindowsLog {
         let folder = start.evidence.join(&start.gateway).join(LOG_FOLDER);
         let mut writer = Writer::open(start, folder.clone(), health)?;
         let (sender, receiver) = mpsc::channel::<Message>();
-        let checkpoint = writer.published.subscribe();
+        let (checkpoint, identity) = (writer.published.subscribe(), writer.identity.subscribe());
         let run = move || {
             while let Ok(message) = receiver.recv() {
                 // What is in memory is ahead of the disk after an error: nothing more is written.
@@ -92,7 +94,7 @@ impl WindowsLog {
         };
         let thread = std::thread::Builder::new().name("windows-log".to_owned()).spawn(run);
         thread.map_err(|error| LogError::Disk(folder.clone(), error.to_string()))?;
-        Ok(Self { sender, checkpoint, folder })
+        Ok(Self { sender, checkpoint, identity, folder })
     }
 
     /// Writes entries; when this returns, they are durable. Blocks.
@@ -116,6 +118,11 @@ impl WindowsLog {
         self.ask(|told| Message::List { told })
     }
 
+    /// Sealed windows without a timestamp. Blocks.
+    pub fn unstamped(&self) -> Result<Vec<String>, LogError> {
+        self.ask(|told| Message::Unstamped { told })
+    }
+
     /// The identity keys, oldest first. Blocks.
     pub fn identities(&self) -> Result<Vec<Identity>, LogError> {
         self.ask(|told| Message::Identities { told })
@@ -129,6 +136,11 @@ impl WindowsLog {
     /// The newest checkpoint, signed.
     pub fn checkpoint(&self) -> watch::Receiver<Arc<str>> {
         self.checkpoint.clone()
+    }
+
+    /// The identity key that signs checkpoints now.
+    pub fn identity(&self) -> watch::Receiver<VerifierKey> {
+        self.identity.clone()
     }
 
     /// Its folder.
@@ -172,6 +184,7 @@ struct Writer {
     /// Folders whose names this process made durable.
     durable: BTreeSet<PathBuf>,
     published: watch::Sender<Arc<str>>,
+    identity: watch::Sender<VerifierKey>,
     health: Arc<Health>,
 }
 
@@ -179,6 +192,7 @@ impl Writer {
     fn open(start: Start, folder: PathBuf, health: Arc<Health>) -> Result<Self, LogError> {
         let mut writer = Self {
             windows: Windows::new(&start.gateway, Heads::Last),
+            identity: watch::Sender::new(start.identity.verifier().clone()),
             start,
             folder,
             tree: Tree::default(),
@@ -292,6 +306,11 @@ impl Writer {
                 Message::List { told } => {
                     let all = self.windows.iter().map(|(name, window)| (name.to_owned(), window.clone())).collect();
                     let _ = told.send(all);
+                }
+                Message::Unstamped { told } => {
+                    let lacks = |window: &Window| window.timestamp.is_none() && window.seal.is_some_and(|seal| seal.note.is_some());
+                    let lacking = self.windows.iter().filter(|(_, window)| lacks(window)).map(|(name, _)| name.to_owned());
+                    let _ = told.send(lacking.collect());
                 }
                 Message::Identities { told } => drop(told.send(self.windows.identities().to_vec())),
                 Message::Rotate { next, reason, revoke_from, told } => {
@@ -492,6 +511,7 @@ impl Writer {
         let retired = self.tiles(taken)?;
         self.sign(&handover_name(size + 1), |writer, text| Ok(writer.start.identity.sign(text)? + &next.line(text)?))?;
         self.start.identity = next;
+        self.identity.send_replace(self.start.identity.verifier().clone());
         self.sign(CHECKPOINT_NAME, |writer, text| writer.start.identity.sign(text))?;
         self.retire(retired)?;
         match revoke_from {

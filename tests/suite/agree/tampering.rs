@@ -21,7 +21,7 @@ use sealgate_tests::forge::{Forged, Size, forge, random::Random, story::Rows};
 
 /// What a verifier has to say of tampered evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub(super) enum Found {
     /// It fails, with a pin and without.
     Always,
     /// It fails where the caller kept a checkpoint; without one nobody can tell.
@@ -29,25 +29,30 @@ pub enum Found {
 }
 
 /// A tampering that was done.
-pub struct Done {
+pub(super) struct Done {
     /// What was done, for people.
-    pub what: String,
+    pub(super) what: String,
     /// Who can tell.
-    pub found: Found,
+    pub(super) found: Found,
     /// Whether any byte may have changed: then readers may differ in how far they get.
-    pub noise: bool,
+    pub(super) noise: bool,
+    /// Whether a verifier that can't check signatures has to find it too.
+    pub(super) without_signatures: bool,
 }
 
 fn done(what: impl Into<String>) -> Option<Done> {
-    Some(Done { what: what.into(), found: Found::Always, noise: false })
+    Some(Done { what: what.into(), found: Found::Always, noise: false, without_signatures: true })
 }
 
+/// Bytes of one file, or two, are others. In a note the signature alone may be hit.
 fn noise(what: impl Into<String>) -> Option<Done> {
-    Some(Done { what: what.into(), found: Found::Always, noise: true })
+    let what = what.into();
+    let signed = ["ledger.note", "/checkpoint", "/cosigned", "/handover-"].iter().any(|name| what.contains(name));
+    Some(Done { what, found: Found::Always, noise: true, without_signatures: !signed })
 }
 
 fn pinned(what: impl Into<String>) -> Option<Done> {
-    Some(Done { what: what.into(), found: Found::WithPin, noise: false })
+    Some(Done { what: what.into(), found: Found::WithPin, noise: false, without_signatures: false })
 }
 
 type Tampering = fn(&mut Random, &mut Forged) -> Option<Done>;
@@ -80,7 +85,7 @@ const TAMPERINGS: [Tampering; 24] = [
 ];
 
 /// Does one of all tamperings; `None` where it does not apply to this evidence.
-pub fn tamper(random: &mut Random, forged: &mut Forged) -> Option<Done> {
+pub(super) fn tamper(random: &mut Random, forged: &mut Forged) -> Option<Done> {
     let before = forged.files.clone();
     let done = random.pick(&TAMPERINGS)(random, forged)?;
     (forged.files != before).then_some(done)
@@ -322,7 +327,7 @@ fn wrong_key(random: &mut Random, forged: &mut Forged) -> Option<Done> {
     let name = text.lines().next()?;
     let key = SigningKey::from_seed(name, &random.seed()).unwrap();
     forged.files.insert(path.clone(), key.sign(text).into());
-    done(format!("{path} signed by another key"))
+    done(format!("{path} signed by another key")).map(|done| Done { without_signatures: false, ..done })
 }
 
 fn stray(random: &mut Random, forged: &mut Forged) -> Option<Done> {

@@ -1,24 +1,25 @@
-"""Runs verify.sql over many folders: verify_sql.py SQL LIST. One JSON object a line: exit code, levels that fail."""
+"""Runs schema/verify.sql over many folders: a path a line on standard input, a JSON object a line on standard output.
+
+    verify_sql.py schema/verify.sql < paths        {"error": null or what ended it, "failed": [[window or null, level], ...]}
+"""
 
 import json
 import sys
-from pathlib import Path
 
 import duckdb
 
-sql = Path(sys.argv[1]).read_text(encoding="utf-8")
-for evidence in Path(sys.argv[2]).read_text(encoding="utf-8").splitlines():
-    connection = duckdb.connect(config={"threads": 1})
-    connection.execute(f"SET VARIABLE evidence = '{evidence}'")
-    code, fails, error = 0, [], None
+script = open(sys.argv[1], encoding="utf-8").read()
+for line in sys.stdin:
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+    connection.execute("SET VARIABLE evidence = ?", [line.strip()])
     try:
-        connection.execute(sql)
-    except duckdb.Error as caught:
-        code, error = 1, str(caught)
+        connection.execute(script).fetchall()
+        error = None
+    except duckdb.Error as raised:
+        error = str(raised)
     try:
-        rows = connection.execute("SELECT DISTINCT level FROM verdicts WHERE verdict = 'FAIL' ORDER BY level").fetchall()
-        fails = [level for (level,) in rows]
+        failed = connection.execute("SELECT DISTINCT change_window, level FROM findings ORDER BY ALL").fetchall()
     except duckdb.Error:
-        pass
-    print(json.dumps({"exit": code, "fails": fails, "error": error}), flush=True)
-    connection.close()
+        failed = []
+    print(json.dumps({"error": error, "failed": failed}), flush=True)

@@ -92,13 +92,15 @@ pub(super) fn verify_sql(jobs: &[Job], below: &Path) -> Vec<Said> {
     let list = below.join("jobs-sql");
     let lines: Vec<String> = jobs.iter().map(|job| job.evidence.to_str().unwrap().to_owned()).collect();
     fs::write(&list, lines.join("\n")).unwrap();
-    let script = root().join("tests/suite/scripts/verify_sql.py");
-    let sql = root().join("schema/verify.sql");
-    let said = |report: &Value| Said {
-        exit: report["exit"].as_i64().unwrap(),
-        fails: report["fails"].as_array().unwrap().iter().map(|level| level.as_str().unwrap().to_owned()).collect(),
-    };
-    reports(Command::new(python("python3")).arg(script).arg(&sql).arg(&list), jobs.len()).iter().map(said).collect()
+    let mut command = Command::new(python("python3"));
+    command.arg(root().join("tests/suite/scripts/verify_sql.py")).arg(root().join("schema/verify.sql"));
+    reports(command.stdin(fs::File::open(&list).unwrap()), jobs.len()).iter().map(said_by_sql).collect()
+}
+
+fn said_by_sql(report: &Value) -> Said {
+    let failed = report["failed"].as_array().unwrap().iter();
+    let exit = i64::from(!report["error"].is_null());
+    Said { exit, fails: failed.map(|finding| finding[1].as_str().unwrap().to_owned()).collect() }
 }
 
 /// One JSON object a line.
