@@ -48,8 +48,8 @@ pub(super) fn run(
     groups: &[(&'static str, Vec<Tampering>)],
     wanted: impl Fn(Holds) -> bool,
     sql: bool,
-) -> (Vec<Line>, usize) {
-    let (mut prepared, mut passed_over) = (Vec::new(), 0);
+) -> (Vec<Line>, Vec<String>) {
+    let (mut prepared, mut passed_over) = (Vec::new(), Vec::new());
     for (group, tamperings) in groups {
         if std::env::var("G").is_ok_and(|g| !group.contains(&g)) {
             continue;
@@ -58,7 +58,7 @@ pub(super) fn run(
             for case in tampering.cases.iter().filter(|case| wanted(case.holds)) {
                 let mut world = base.clone();
                 if !(tampering.does)(&mut world) {
-                    passed_over += 1;
+                    passed_over.push(tampering.what.clone());
                     continue;
                 }
                 world.finish(case.holds);

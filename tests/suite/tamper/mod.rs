@@ -27,7 +27,7 @@ use world::Holds;
 fn every_tampering_is_caught_where_it_must_be() {
     let base = base::forged();
     let (lines, passed_over) = catalogue::run(&base, &catalogue::groups(), |_| true, true);
-    assert_eq!(passed_over, 0, "the forged evidence has something for every tampering");
+    assert!(passed_over.is_empty(), "the forged evidence has something for every tampering: {passed_over:?}");
     let faults: Vec<String> = lines.iter().flat_map(catalogue::Line::faults).collect();
     println!("{} cases", lines.len());
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));
@@ -43,8 +43,11 @@ fn every_tampering_is_caught_where_it_must_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_of_a_real_gateway_is_no_easier_to_tamper_with() {
     let base = base::written().await;
-    let (lines, passed_over) = catalogue::run(&base, &catalogue::groups(), |holds| holds == Holds::Nothing, false);
-    println!("{} cases, {passed_over} do not apply to what this gateway wrote", lines.len());
+    // It has erased nothing yet: that is in the forged evidence.
+    let mut groups = catalogue::groups();
+    groups.retain(|(name, _)| !name.starts_with("Redactions"));
+    let (lines, passed_over) = catalogue::run(&base, &groups, |holds| holds == Holds::Nothing, false);
+    println!("{} cases, {} do not apply to what this gateway wrote", lines.len(), passed_over.len());
     let faults: Vec<String> = lines.iter().flat_map(catalogue::Line::faults).collect();
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), lines.len(), faults.join("\n"));
 }

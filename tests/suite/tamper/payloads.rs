@@ -21,6 +21,9 @@ const EVERYONE: [Case; 4] = [
 /// The file that stands in another's place is bound by the log, not by the note.
 const SUCCESSOR: [Case; 2] = [all(Holds::Nothing, L0), all(Holds::IdentityKey, L2)];
 
+/// Where the record's own commitment is made again, only a pin tells.
+const REMADE: [Case; 2] = [all(Holds::Nothing, L0), other(Holds::IdentityKey, Caught::WithPin)];
+
 /// Changes the first row of a window that the function takes.
 fn row(world: &mut World, window: &str, change: impl Fn(&mut Payload) -> bool) -> bool {
     world.window(window).parts.iter_mut().flat_map(|part| &mut part.payloads).any(|(_, row)| change(row))
@@ -145,7 +148,7 @@ fn erased() -> Vec<Tampering> {
         })
     };
     vec![
-        of("an erased field's commitment is another", &SUCCESSOR, |row| {
+        of("an erased field's commitment is another", &REMADE, |row| {
             row.erased[0].1.0[0] ^= 1;
             true
         }),
@@ -162,7 +165,7 @@ fn erased() -> Vec<Tampering> {
             salts.insert(0, (ERASED.into(), Hash::ZERO));
             true
         }),
-        of("a field's salt is another", &SUCCESSOR, |row| {
+        of("a field's salt is another", &REMADE, |row| {
             let valued: Vec<&str> =
                 ["query", "body", "parameters"].into_iter().filter(|name| row.field_commitment(name) != Hash::ZERO).collect();
             let Salts::Fields(salts) = &mut row.salts else { return false };

@@ -46,8 +46,8 @@ pub(super) fn tamperings() -> Vec<Tampering> {
 
 fn in_place() -> Vec<Tampering> {
     vec![
-        always("the first record is deleted", &COUNT, |world| drop(first(world).remove(0))),
-        always("a record is deleted", &COUNT, |world| drop(first(world).remove(3))),
+        always("the first record is deleted", &ROWS, |world| drop(first(world).remove(0))),
+        always("a record is deleted", &ROWS, |world| drop(first(world).remove(3))),
         always("the last record is deleted", &ROWS, |world| drop(last(world).pop())),
         always("a record is there twice", &COUNT, |world| {
             let row = first(world)[3].clone();

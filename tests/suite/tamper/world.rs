@@ -237,6 +237,13 @@ impl World {
     /// Makes the log say of each window what its folder says now.
     fn follow(&mut self, gateway: &mut Gateway) {
         let (name, windows) = (gateway.name.clone(), gateway.windows.clone());
+        // A head of more records than there are now can't stay.
+        gateway.entries.retain(|bytes| match Entry::decode(bytes).map(|entry| entry.event) {
+            Ok(Event::Head { window, records, .. }) => {
+                windows.get(&window).is_none_or(|window| window.parts == window.parts_before || records <= window.manifest.records)
+            }
+            _ => true,
+        });
         for bytes in &mut gateway.entries {
             let Ok(mut entry) = Entry::decode(bytes) else { continue };
             let Some(window) = entry.event.window().and_then(|name| windows.get(name)) else { continue };
@@ -326,6 +333,7 @@ impl Window {
         let (mut seqs, mut counts) = (BTreeMap::new(), BTreeMap::new());
         for part in &mut self.parts {
             part.first = chain.size();
+            let mut payloads = Vec::new();
             for (record, hash) in &mut part.records {
                 seqs.insert(record.seq, chain.size());
                 let mut fields = record.fields.clone();
@@ -334,13 +342,14 @@ impl Window {
                     fields.detail = Some(serde_json::json!({ "counts": counts }).to_string().into());
                 }
                 fields.call = fields.call.map(|call| seqs.get(&call).copied().unwrap_or(call));
-                if let Some((seq, payload)) = part.payloads.iter_mut().find(|(seq, _)| *seq == record.seq) {
+                if let Some((_, payload)) = part.payloads.iter().find(|(seq, _)| *seq == record.seq) {
                     fields.payload_hash = Some(payload.commitment());
-                    *seq = chain.size();
+                    payloads.push((chain.size(), payload.clone()));
                 }
                 *record = chain.append(fields, record.time, &mut Vec::new());
                 *hash = chain.head();
             }
+            part.payloads = payloads;
         }
         (self.manifest.records, self.manifest.head, self.manifest.counts) = (chain.size(), chain.head().to_string(), counts);
         self.root = chain.root();
