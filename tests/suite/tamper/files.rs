@@ -13,8 +13,8 @@ use sealgate_schema::{
 };
 
 const FILE: [Case; 1] = [all(Holds::Nothing, L0)];
-/// `verify.sql` sees files alone.
-const FOLDER: [Case; 1] = [two(Holds::Nothing, L0)];
+/// `verify.sql` sees neither links nor empty folders.
+const UNSEEN: [Case; 1] = [two(Holds::Nothing, L0)];
 const MISSING: [Case; 1] = [all(Holds::Nothing, L5)];
 
 pub(super) fn tamperings() -> Vec<Tampering> {
@@ -89,7 +89,7 @@ fn exchange(world: &mut World, one: &(&str, String), other: &(&str, String)) {
 
 fn extra() -> Vec<Tampering> {
     let link = |what: &str, to: &'static str| {
-        always(what, &FILE, move |world| {
+        always(what, &UNSEEN, move |world| {
             let name = world.name("CHG-1", Records, 0);
             world.links.push((world.path("CHG-1", to), name));
         })
@@ -102,7 +102,7 @@ fn extra() -> Vec<Tampering> {
         copy("a copy in a folder that DuckDB reads as a column", "change_window=CHG-2/records-000000000000.parquet"),
         copy("a successor that the log does not name", "payloads-000000000000.r1.parquet"),
         link("a link beside the sealed file", "records-000000000998.parquet"),
-        always("a part's file is there a second time as a link", &FILE, |world| {
+        always("a part's file is there a second time as a link", &UNSEEN, |world| {
             let name = world.name("CHG-1", Payloads, 0);
             world.links.push((world.path("CHG-1", "payloads.parquet"), name));
         }),
@@ -114,7 +114,7 @@ fn extra() -> Vec<Tampering> {
         put("a hidden file in a gateway's folder", ".hidden"),
         put("a window's folder that DuckDB reads as a column", "change_window=CHG-2/ledger.note"),
         always("a file beside the gateways", &FILE, |world| drop(world.files.insert("notes.txt".into(), b"x".to_vec()))),
-        always("an empty folder in a window", &FOLDER, |world| world.folders.push(world.path("CHG-1", "empty"))),
+        always("an empty folder in a window", &UNSEEN, |world| world.folders.push(world.path("CHG-1", "empty"))),
         always("an empty folder of a window that nobody opened", &[two(Holds::Nothing, L3)], |world| {
             world.folders.push(world.path("CHG-99", ""));
         }),
@@ -133,7 +133,7 @@ fn folders() -> Vec<Tampering> {
             rename(world, "CHG-2", "CHG-1", true);
             rename(world, "CHG-x", "CHG-2", true);
         }),
-        line("a window's folder is a link to another", &FOLDER, |world| {
+        line("a window's folder is a link to another", &UNSEEN, |world| {
             world.links.push((world.path("CHG-7", "").trim_end_matches('/').to_owned(), "CHG-1".into()));
             true
         }),

@@ -51,7 +51,7 @@ pub(super) fn rust(job: &Job) -> Said {
     let report = verify_evidence(&Folder::new(&job.evidence), &asked);
     let mut fails = BTreeSet::new();
     fails.extend((!report.strays.is_empty()).then_some(Level::L0));
-    fails.extend((!report.missing.is_empty()).then_some(Level::L5));
+    fails.extend((!report.missing.is_empty() && !report.logs.is_empty()).then_some(Level::L5));
     fails.extend(report.logs.iter().flat_map(|log| &log.findings.list).map(|finding| finding.level));
     for ledger in &report.ledgers {
         fails.extend(Level::ALL.into_iter().filter(|level| ledger.verdict(*level) == Verdict::Fail));
