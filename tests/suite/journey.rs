@@ -147,6 +147,20 @@ async fn a_step_of_the_clock_is_a_record() {
     assert_eq!(evidence.of(&Kind::ClockStep).len() + day.of(&Kind::ClockStep).len(), 1);
 }
 
+/// The step was written before the window's first record, which then was not the first.
+#[tokio::test]
+async fn a_step_of_the_clock_before_a_window_is_opened_is_told_after_its_first_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, sts()).await;
+    let (mut gateway, _) = TestGateway::with_session(folder, &upstream).await;
+    // Two days on the first thing that happens is that a day's window is opened.
+    gateway.clock.step(2 * 24 * 3_600 * 1_000_000);
+    gateway.running().gateway.sessions.housekeep().await.unwrap();
+    gateway.stop().await;
+    let all = sealgate_tests::check::check(&gateway.home());
+    assert_eq!(all.values().map(|evidence| evidence.of(&Kind::ClockStep).len()).sum::<usize>(), 1);
+}
+
 /// A field that the upstream won't see must not name the call.
 #[tokio::test]
 async fn a_call_is_named_by_what_the_upstream_gets() {

@@ -130,6 +130,7 @@ pub fn start(
         cutting: start.cutting,
         buffer: Vec::with_capacity(1 << 20),
         acknowledgements: Vec::with_capacity(BATCH_MAX),
+        step: None,
         clock: Steady::new(clock),
         disk,
         finisher,
@@ -220,6 +221,8 @@ struct Sequencer {
     cutting: Cutting,
     buffer: Vec<u8>,
     acknowledgements: Vec<Acknowledgement>,
+    /// A step of the wall clock, in microseconds, that no record has told of yet.
+    step: Option<i64>,
     clock: Steady,
     disk: Arc<dyn Disk>,
     finisher: Finisher,
@@ -341,7 +344,10 @@ impl Sequencer {
         if self.segment.records == 0 {
             self.segment.since = Instant::now();
         }
-        if let Some(step) = step {
+        // A ledger begins with its window_open: a step that is seen then is told by the record after it.
+        if draft.fields.kind == Kind::WindowOpen {
+            self.step = self.step.or(step);
+        } else if let Some(step) = step.or(self.step.take()) {
             let detail = json!({ "step_us": step }).to_string();
             let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::ClockStep) };
             journal::write_record(&mut self.buffer, &self.segment.nonce, &mut open.standing, fields, time, None);
