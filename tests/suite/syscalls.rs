@@ -128,7 +128,7 @@ impl Bench {
     async fn recover(&self, home: &Path, told: Told, name: &str) {
         let gateway = Process::start(home, &[]).unwrap_or_else(|| panic!("{name}: the gateway starts again"));
         let last = format!("{name}/last");
-        let mut answered = told.answered;
+        let (mut answered, mut over) = (told.answered, None);
         match gateway.open_session(WINDOW).await {
             Ok(way) => {
                 assert!(!told.sealed, "{name}: a sealed window takes sessions");
@@ -136,10 +136,11 @@ impl Bench {
                 answered.push(last);
                 gateway.close_window(WINDOW).await.unwrap();
             }
-            // It was sealed; or a crash came before its opening was told, and it is over.
-            Err(why) => assert!(told.sealed || !told.opened || sealed(home), "{name}: {why}"),
+            Err(why) => over = Some(why),
         }
         gateway.end("TERM");
+        // It was sealed; or a crash came before its opening was told, and it is over.
+        assert!(over.is_none() || told.sealed || !told.opened || sealed(home), "{name}: {over:?}");
         if !home_has(home) {
             assert!(!told.opened, "{name}: a window that was opened is gone");
             return;
