@@ -2,6 +2,7 @@
 """Verifies Sealgate evidence from bytes and public keys alone. Written from FORMAT.md, not from the Rust.
 
     verify.py EVIDENCE --key KEY [--pin FILE] [--policy FILE] [--tsa-ca FILE] [--json]
+    verify.py BUNDLE --key KEY [--pin FILE] [--policy FILE] [--json]     one record that `sealgate prove` wrote
     verify.py --batch FILE                        one job a line, one report a line, both JSON
     verify.py --vectors schema/vectors            checks this program against the published vectors
 
@@ -1677,7 +1678,8 @@ def body_fits(row):
     body, digest, capture = row["body"], row["body_sha256"], row["body_capture"]
     if body is None or digest is None or capture not in ("full", "redacted"):
         return True
-    return sha256(body) == digest and (capture != "full" or row["body_bytes"] == len(body))
+    length_fits = row["body_bytes"] == len(body) or "body_bytes" in dict(row["erased"])
+    return sha256(body) == digest and (capture != "full" or length_fits)
 
 
 # ---- FORMAT.md §12: witnesses and timestamps -----------------------------------------------------------------------------
@@ -1893,6 +1895,412 @@ class Evidence:
         }  # fmt: skip
 
 
+# ---- FORMAT.md §13: proof bundles --------------------------------------------------------------------------------------
+
+
+def is_base64(value):
+    try:
+        return isinstance(value, str) and base64_bytes(value) is not None
+    except Bad:
+        return False
+
+
+def is_hash_list(value):
+    return isinstance(value, list) and all(is_base64(item) and len(base64_bytes(item)) == 32 for item in value)
+
+
+def shaped(shape, what, optional=False):
+    def fits(value):
+        if value is not None or not optional:
+            check_shape(value, shape, what)
+        return True
+
+    return fits
+
+
+OLDER_SHAPE = {"note": is_text, "proof": is_hash_list}
+PROOF_SHAPE = {
+    "format": one_of("sealgate/proof/v1"), "gateway": is_text, "window": is_text, "seq": is_count, "note": is_text,
+    "records": list_of({"preimage": is_base64, "proof": is_hash_list}, "record"),
+    "payload": shaped({
+        "commitments": is_hash_list,
+        "revealed": list_of({"field": is_text, "salt": is_base64, "value": is_base64}, "revealed field"),
+    }, "payload", optional=True),
+    "log": shaped({
+        "checkpoint": is_text,
+        "entries": list_of({"index": is_count, "entry": is_text, "proof": is_hash_list, "ledger_proof": is_hash_list}, "entry"),
+        "handovers": list_of(OLDER_SHAPE, "handover"), "pin": shaped(OLDER_SHAPE, "pin", optional=True),
+    }, "log"),
+}  # fmt: skip
+PROOF_BYTES_MAX = 64 << 20
+
+
+def is_included(leaf, index, size, proof, root):
+    """RFC 9162 §2.1.3.2."""
+    if index >= size:
+        return False
+    node, place, last = leaf, index, size - 1
+    for sibling in proof:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            node = sha256(b"\1", sibling, node)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            node = sha256(b"\1", node, sibling)
+        place, last = place >> 1, last >> 1
+    return last == 0 and node == root
+
+
+def is_consistent(old, old_root, new, new_root, proof):
+    """RFC 9162 §2.1.4.2. The empty tree is a beginning of every tree, and needs no proof."""
+    if old == 0:
+        return not proof and old_root == sha256()
+    if old >= new:
+        return old == new and not proof and old_root == new_root
+    hashes = list(proof) if old & old - 1 else [old_root, *proof]
+    if not hashes:
+        return False
+    place, last = old - 1, new - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    from_old = from_new = hashes[0]
+    for sibling in hashes[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            from_old, from_new = sha256(b"\1", sibling, from_old), sha256(b"\1", sibling, from_new)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            from_new = sha256(b"\1", from_new, sibling)
+        place, last = place >> 1, last >> 1
+    return last == 0 and from_old == old_root and from_new == new_root
+
+
+def from_cbor(raw):
+    """A value in its one encoding."""
+    try:
+        value = cbor2.loads(raw)
+        again = cbor(value)
+    except Exception as error:  # cbor2 raises its own errors, and those of what it calls
+        raise Bad(f"not CBOR: {error!r}") from error
+    if again != raw:
+        raise Bad("not in canonical form")
+    return value
+
+
+def is_u64(value):
+    return type(value) is int and 0 <= value < 1 << 64
+
+
+def is_texts(value):
+    return isinstance(value, list) and all(is_text(item) for item in value)
+
+
+def is_headers(value):
+    return isinstance(value, list) and all(is_texts(pair) and len(pair) == 2 for pair in value)
+
+
+def is_hash_bytes(value):
+    return type(value) is bytes and len(value) == 32
+
+
+VALUES = {"headers": is_headers, "body": lambda value: type(value) is bytes, "body_bytes": is_u64, "body_sha256": is_hash_bytes}
+
+
+def column_fits(column, value):
+    if value is None:
+        return column.nullable
+    if column.listed:
+        return is_texts(value)
+    if column.name == "time":
+        return type(value) is int and -(1 << 63) <= value < 1 << 63
+    if column.name == "kind":
+        return is_text(value) and KIND.match(value) is not None
+    if column.name == "payload_hash":
+        return is_hash_bytes(value)
+    if pa.types.is_string(column.arrow):
+        return is_text(value)
+    return is_u64(value) and (column.name != "status" or value < 1 << 16)
+
+
+class Refused(Exception):
+    """What does not hold, and the level that fails by it."""
+
+    def __init__(self, level, place, error):
+        super().__init__(str(error))
+        self.level, self.place = level, place
+
+
+class Proof:
+    """One record, shown alone. The order of checks is that of trust; the first that does not hold ends them."""
+
+    def __init__(self, data, keys, pins, policy=None):
+        self.keys, self.pins, self.policy, self.pinned = keys, pins, policy, False
+        self.levels, self.findings, self.shown = dict.fromkeys(LEVELS, NOT_CHECKED), [], None
+        try:
+            self.bundle = self.at("L0", "bundle", self.parse, data)
+            self.at("L3", "log", self.read_log)
+            self.at("L0", "note", self.read_note)
+            self.levels["L0"] = PASS
+            self.at("L3", "log", self.check_marks)
+            self.at("L2", "records", self.read_records)
+            self.at("L2", "payload", self.read_payload)
+            self.levels.update({"L2": PASS, "L3": PASS if self.pinned else NOT_CHECKED})
+            self.at("L4", "checkpoint", self.check_witnesses)
+        except Refused as refused:
+            self.levels[refused.level], self.shown = FAIL, None
+            self.findings.append({"level": refused.level, "place": refused.place, "what": str(refused)})
+
+    @staticmethod
+    def at(level, place, check, *arguments):
+        try:
+            return check(*arguments)
+        except MALFORMED as error:
+            raise Refused(level, place, error) from error
+
+    @staticmethod
+    def parse(data):
+        if len(data) > PROOF_BYTES_MAX:
+            raise Bad("it is larger than PROOF_BYTES_MAX")
+        bundle = json_object(data.decode("utf-8"), "bundle")
+        check_shape(bundle, PROOF_SHAPE, "bundle")
+        if not is_name(bundle["gateway"]) or not is_name(bundle["window"]):
+            raise Bad("gateway or window is no name")
+        return bundle
+
+    def read_log(self):
+        part = self.bundle["log"]
+        note = part["checkpoint"].encode()
+        self.log = Log(None, self.bundle["gateway"])
+        origin, self.log.size, self.root = parse_checkpoint(note)
+        if origin != self.log.origin or self.log.size > ENTRIES_MAX:
+            raise Bad("the checkpoint is of another log, or has more entries than a log has")
+        self.entries = [self.read_entry(entry) for entry in part["entries"]]
+        signer = self.log.identity_of(self.log.size)
+        text, lines = split_note(note)
+        if signer is None or not lines or signature_line(lines[0])[0] != signer["key"].name:
+            raise Bad("the first signature of the checkpoint is not the gateway's")
+        open_among(note, signer["key"])
+        known = self.handovers(part["handovers"])
+        self.log.check_trust(self.keys)
+        if self.log.findings:
+            raise Bad(self.log.findings[0]["what"])
+        if part["pin"] is not None:
+            known.append(self.older(part["pin"]))
+            self.check_counts(part["pin"]["note"].encode(), known[-1][0])
+        self.check_pins([*known, (self.log.size, self.root)])
+
+    def read_entry(self, part):
+        raw, index = part["entry"].encode(), part["index"]
+        proof = [base64_bytes(item) for item in part["proof"]]
+        if not is_included(sha256(b"\0", raw), index, self.log.size, proof, self.root):
+            raise Bad(f"the proof of entry {index} does not lead to the root of the checkpoint")
+        if index < self.log.tree.size:
+            raise Bad("entries stand in order, each once")
+        entry = decode_entry(raw)
+        about = entry["type"] in ("open", "head", "seal") and entry["window"] == self.bundle["window"]
+        if entry["type"] != "key" and not about:
+            raise Bad(f"entry {index} is not about this record's keys and window")
+        if (index == 0) != (not self.log.identities):
+            raise Bad("entry 0 adopts the first identity key, and does not here")
+        self.log.tree.size = index + 1  # of the tree only the number of entries is used
+        self.log.take(index, entry)
+        return entry, [base64_bytes(item) for item in part["ledger_proof"]]
+
+    def handovers(self, parts):
+        known = []
+        for before, adopted, part in zip(self.log.identities, self.log.identities[1:], parts):
+            older = self.older(part)
+            open_exactly(part["note"].encode(), [before["key"], adopted["key"]])
+            if older[0] != adopted["from"]:
+                raise Bad("a handover does not end with the new key's entry")
+            known.append(older)
+        if len(parts) + 1 != len(self.log.identities):
+            raise Bad("each identity key but the first has a handover")
+        return known
+
+    def older(self, part):
+        """Size and root of a checkpoint that this log goes on from."""
+        origin, size, root = parse_checkpoint(part["note"].encode())
+        proof = [base64_bytes(item) for item in part["proof"]]
+        if origin != self.log.origin or not is_consistent(size, root, self.log.size, self.root, proof):
+            raise Bad("the proof of an older checkpoint does not lead from it to the newer one")
+        return size, root
+
+    def check_counts(self, note, size):
+        signer = self.log.identity_of(size)
+        if signer is None or signer["revoked"] is not None and size > signer["revoked"]:
+            raise Bad("no identity key counts at the size of the pinned checkpoint")
+        open_among(note, signer["key"])
+
+    def check_pins(self, known):
+        compared = 0
+        for pin in self.pins:
+            origin, size, root = parse_checkpoint(pin)
+            same = next((root for at, root in known if at == size and origin == self.log.origin), None)
+            if same is None:
+                continue
+            if same != root:
+                raise Bad("the log of this bundle does not go on from the pinned checkpoint: it is another one")
+            self.check_counts(pin, size)
+            compared += 1
+        self.pinned = 0 < compared == len(self.pins)
+
+    def read_note(self):
+        note = self.bundle["note"].encode()
+        self.window = self.log.windows.get(self.bundle["window"])
+        key = self.window.key_of(note_size(note)) if self.window else None
+        if key is None:
+            raise Bad("the entries shown bind no key to a note of so many records")
+        self.manifest, self.ledger_root = open_ledger_note(note, key)
+        if (self.manifest["gateway"], self.manifest["window"]) != (self.bundle["gateway"], self.bundle["window"]):
+            raise Bad("it is of another ledger")
+
+    def check_marks(self):
+        size, root = self.manifest["records"], self.ledger_root
+        for entry, proof in self.entries:
+            if entry["type"] == "key":
+                grows = not proof
+            else:
+                grows = is_consistent(entry["records"], bytes.fromhex(entry["root"]), size, root, proof)
+            if not grows:
+                raise Bad("the ledger does not go on from where an entry says that it was")
+        seal = self.window.seal
+        if (self.manifest["state"] == "sealed") != (seal is not None):
+            raise Bad("the note says sealed and no seal entry is shown, or the other way round")
+        digest = sha256(self.bundle["note"].encode()).hex()
+        if seal and (seal["records"], seal["root"], seal["note"]) != (size, root.hex(), digest):
+            raise Bad("the note is not the one that the seal entry names")
+
+    def read_records(self):
+        rows, size = [], self.manifest["records"]
+        for part in self.bundle["records"]:
+            raw = base64_bytes(part["preimage"])
+            row, previous = self.read_preimage(raw)
+            row["hash"], seq = sha256(raw), row["seq"]
+            proof = [base64_bytes(item) for item in part["proof"]]
+            if not is_included(sha256(b"\0", row["hash"]), seq, size, proof, self.ledger_root):
+                raise Bad(f"the proof of record {seq} does not lead to the signed root")
+            if rows and seq <= rows[-1]["seq"] or rows and seq == rows[-1]["seq"] + 1 and previous != rows[-1]["hash"]:
+                raise Bad(f"record {seq} does not follow the record before it")
+            if (seq == 0) != (row["kind"] == "window_open") or seq == 0 and previous != ZERO:
+                raise Bad("window_open is the first record and no other")
+            last = seq + 1 == size
+            if last and row["hash"].hex() != self.manifest["head"]:
+                raise Bad("the last record's hash is not the signed head")
+            if (row["kind"] == "window_close") != (last and self.manifest["state"] == "sealed"):
+                raise Bad("window_close is the last record of a sealed ledger and no other")
+            rows.append(row)
+        self.shown = self.roles(rows)
+
+    def read_preimage(self, raw):
+        values = from_cbor(raw)
+        head = ["sealgate/record/v1", self.bundle["gateway"], self.bundle["window"]]
+        if not isinstance(values, list) or len(values) != 4 + len(PREIMAGE) or values[:3] != head or not is_hash_bytes(values[3]):
+            raise Bad("it is no record of this ledger")
+        row = dict(zip(PREIMAGE, values[4:]))
+        for column in RECORDS:
+            if column.name in row and not column_fits(column, row[column.name]):
+                raise Bad(f"its {column.name} is of another type")
+        return row, values[3]
+
+    def roles(self, rows):
+        """The record that the bundle is about, and those that it refers to; no others."""
+
+        def take(wanted):
+            place = next((place for place, row in enumerate(rows) if wanted(row)), None)
+            return None if place is None else rows.pop(place)
+
+        record = take(lambda row: row["seq"] == self.bundle["seq"])
+        if record is None or record["kind"] == "intent" and record["call"] != record["seq"]:
+            raise Bad("the record that the bundle is about is not in it, or is an intent that does not name itself")
+        window_open = record if record["seq"] == 0 else take(lambda row: row["seq"] == 0)
+        if window_open is None:
+            raise Bad("the window's opening is not in it")
+        intent = None
+        if record["call"] not in (None, record["seq"]):
+            intent = take(lambda row: row["seq"] == record["call"])
+            if intent is None or intent["kind"] != "intent" or intent["seq"] >= record["seq"]:
+                raise Bad("the intent that the record names in `call` is not in it")
+        before = intent or record
+        session = record["session"] if record["session"] is not None or intent is None else intent["session"]
+        opening = take(
+            lambda row: row["kind"] == "session_open" and row["seq"] < before["seq"]
+            and session is not None and row["session"] == session
+        )  # fmt: skip
+        if rows:
+            raise Bad("a record is in it that the one shown does not refer to")
+        return {"record": record, "intent": intent, "session_open": opening, "window_open": window_open, "payload": []}
+
+    def read_payload(self):
+        part, record = self.bundle["payload"], self.shown["record"]
+        if part is None:
+            return
+        commitments = [base64_bytes(item) for item in part["commitments"]]
+        if len(commitments) != len(FIELDS) or record["payload_hash"] != sha256(b"sealgate/payload/v1\0", *commitments):
+            raise Bad("the commitments are not those that the record binds")
+        revealed = list(part["revealed"])
+        for field, expected in zip(FIELDS, commitments):
+            if not revealed or revealed[0]["field"] != field:
+                self.shown["payload"].append({"field": field, "shown": "empty" if expected == ZERO else "hidden"})
+                continue
+            item = revealed.pop(0)
+            salt, value = base64_bytes(item["salt"]), base64_bytes(item["value"])
+            if len(salt) != 32 or sha256(b"sealgate/field/v1\0", salt, value) != expected:
+                raise Bad(f"{field} and its salt do not fit its commitment")
+            value = from_cbor(value)
+            if not VALUES.get(field, is_text)(value):
+                raise Bad(f"{field} is of another type")
+            self.shown["payload"].append({"field": field, "shown": "value", "value": value})
+        if revealed:
+            raise Bad("a field is none, is there twice or out of order")
+
+    def check_witnesses(self):
+        if self.policy:
+            self.log.cosigned = self.bundle["log"]["checkpoint"].encode(), self.log.size, self.root
+            self.policy.check(self.log)
+            self.levels["L4"] = PASS
+
+    def exit_code(self):
+        if self.shown is None:
+            return 1
+        return 2 if self.pins and not self.pinned else 0
+
+    def report(self, path):
+        def readable(value):
+            if isinstance(value, dict):
+                return {name: readable(item) for name, item in value.items() if item is not None}
+            if isinstance(value, list):
+                return [readable(item) for item in value]
+            return (value.hex() if len(value) == 32 else base64.b64encode(value).decode()) if isinstance(value, bytes) else value
+
+        shown = self.shown and {
+            "gateway": self.bundle["gateway"], "window": self.bundle["window"], "state": self.manifest["state"],
+            "records": self.manifest["records"], "root": self.ledger_root.hex(), **self.shown,
+            "log": {"size": self.log.size, "root": self.root.hex(), "pinned": self.pinned},
+        }  # fmt: skip
+        return {
+            "bundle": str(path), "levels": self.levels, "findings": self.findings, "shown": readable(shown),
+            "exit": self.exit_code(),
+        }  # fmt: skip
+
+
+def print_proof(proof, path):
+    report = proof.report(path)
+    print(f"{path}: a proof of one record")
+    for level, title in LEVELS.items():
+        print(f"  {level} {title:<28} {proof.levels[level]}")
+    for finding in proof.findings:
+        print(f"  {finding['level']} {finding['place']}: {finding['what']}")
+    if proof.shown:
+        print(json.dumps(report["shown"], indent=1))  # ASCII: nothing in it moves a cursor
+        print(f"record {proof.shown['record']['seq']} and what is shown with it; other records, and later entries of the log, are not")
+    print(f"exit {proof.exit_code()}")
+
+
 # ---- Output ----------------------------------------------------------------------------------------------------------
 
 
@@ -2014,7 +2422,7 @@ def read_key(argument):
 
 def main():
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("evidence", nargs="?", type=Path, help="the folder `evidence`, a GATEWAY folder, or a WINDOW folder")
+    parser.add_argument("evidence", nargs="?", type=Path, help="the folder `evidence`, a GATEWAY folder, a WINDOW folder, or a proof")
     parser.add_argument("--key", action="append", help="a gateway's identity key, or the path of a file that holds one")
     parser.add_argument("--pin", action="append", type=Path, default=[], help="a checkpoint of the log that you kept")
     parser.add_argument("--policy", type=Path, help="a witness policy (C2SP tlog-policy)")
@@ -2029,6 +2437,8 @@ def main():
         return run_batch(parser, arguments.batch)
     if not arguments.evidence or not arguments.key:
         parser.error("EVIDENCE and --key are needed")
+    if arguments.evidence.is_file():
+        return run_proof(parser, arguments)
     if not arguments.evidence.is_dir():
         parser.error(f"{arguments.evidence} is not a folder")
     evidence = read_arguments(parser, arguments)
@@ -2065,6 +2475,21 @@ def read_arguments(parser, arguments):
     except (Bad, OSError, ValueError, subprocess.SubprocessError) as error:
         parser.error(f"{option}: {error}")
     return Evidence(keys, pins, policy, arguments.tsa_ca)
+
+
+def run_proof(parser, arguments):
+    given = read_arguments(parser, arguments)
+    if given.ca:
+        parser.error("a proof holds no timestamp: leave out --tsa-ca")
+    try:
+        proof = Proof(arguments.evidence.read_bytes(), given.keys, given.pins, given.policy)
+    except OSError as error:
+        parser.error(str(error))
+    if arguments.json:
+        print(json.dumps(proof.report(arguments.evidence), indent=1))
+    else:
+        print_proof(proof, arguments.evidence)
+    return proof.exit_code()
 
 
 def run_batch(parser, jobs):

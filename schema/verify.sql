@@ -15,8 +15,8 @@
 
 CREATE OR REPLACE TEMP TABLE found AS
 WITH files AS (
-    SELECT filename, substr(filename, length(getvariable('evidence')::VARCHAR) + 2) AS path, content, size
-    FROM read_blob(getvariable('evidence') || '/**')
+    SELECT filename, substr(filename, length(rtrim(getvariable('evidence')::VARCHAR, '/')) + 2) AS path, content, size
+    FROM read_blob(rtrim(getvariable('evidence')::VARCHAR, '/') || '/**')
 )
 SELECT filename, path, string_split(path, '/') AS parts, parts[1] AS gateway, parts[2] AS folder,
     array_to_string(parts[3:], '/') AS name, size, sha256(content) AS sha256,
@@ -297,7 +297,7 @@ SELECT of_gateway AS gateway, of_window AS change_window, first_seq, of_records,
             AND (list_contains(gone, pair[1]) OR (row_salt IS NULL AND NOT list_contains(salted, pair[1]))))) = 0
         AND coalesce(body_capture IN ('full', 'truncated', 'redacted', 'omitted', 'streamed'), true) AS sound,
     coalesce(body_capture NOT IN ('full', 'redacted'), true) OR body IS NULL OR body_sha256 IS NULL
-        OR (sha256(body) = lower(hex(body_sha256)) AND (body_capture <> 'full' OR coalesce(octet_length(body) = body_bytes, false))) AS body_fits,
+        OR (sha256(body) = lower(hex(body_sha256)) AND (body_capture <> 'full' OR coalesce(octet_length(body) = body_bytes, list_contains(gone, 'body_bytes')))) AS body_fits,
     sha_hex(hex(encode('sealgate/payload/v1')) || '00'
         || commitment_of(row_salt, salts, erased, 'query', digits[1]) || commitment_of(row_salt, salts, erased, 'headers', digits[2])
         || commitment_of(row_salt, salts, erased, 'body', digits[3]) || commitment_of(row_salt, salts, erased, 'body_bytes', digits[4])

@@ -77,6 +77,8 @@ pub const TICK_EVERY: Duration = Duration::from_millis(500);
 /// How often expired sessions and windows are looked for. A call checks its own session's time itself.
 pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(500);
 
+/// Standing windows of one day: a second one takes a clock that went back, or a crash in its very beginning.
+pub const STANDING_WINDOWS_MAX: u32 = 1_000;
 /// The longest session or window.
 pub const TIME_BOX_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// The longest reason or title, in bytes.

@@ -1,7 +1,7 @@
 //! The words and the evidence format of Sealgate. No IO, no clock: bytes in, bytes or verdicts out.
 //!
-//! The normative text is `schema/FORMAT.md`; two more implementations stand beside it (`schema/verify.py`, and the
-//! views of `schema/views.sql`). An auditor's build needs this crate alone.
+//! The normative text is `schema/FORMAT.md`; two more implementations stand beside it (`schema/verify.py`, `schema/verify.sql`),
+//! and views for queries (`schema/views.sql`). An auditor's build needs this crate alone.
 //!
 //! # Words, one each
 //!
@@ -16,6 +16,10 @@
 //! | **ledger** | the ordered records of one window on one gateway | [`chain`] |
 //! | **part** | a Parquet file with a contiguous run of records | [`mod@parquet`], [`columns`] |
 //! | **seal** | the signed statement that closes a ledger | [`seal`], [`note`] |
+//! | **windows log** | a gateway's append-only log of what becomes of its windows | [`log`], [`windows`], [`tiles`], [`merkle`] |
+//! | **checkpoint** | the signed (origin, size, root) of a log | [`note`] |
+//! | **witness** | another party that cosigns checkpoints | [`mod@witness`] |
+//! | **proof** | one record shown alone, with what binds it to a signed log | [`proof`] |
 //! | **level** | what a verifier has checked, L0 to L5 | [`verify`] |
 
 #![cfg_attr(
@@ -41,6 +45,7 @@ pub mod merkle;
 pub mod note;
 pub mod parquet;
 pub mod payload;
+pub mod proof;
 pub mod record;
 #[cfg(test)]
 mod samples;

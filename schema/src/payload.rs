@@ -14,8 +14,8 @@ use bytes::Bytes;
 pub const FIELDS: [&str; 8] = ["query", "headers", "body", "body_bytes", "body_sha256", "body_capture", "parameters", "proof"];
 
 const SALT_TAG: &[u8] = b"sealgate/salt/v1\0";
-const FIELD_TAG: &[u8] = b"sealgate/field/v1\0";
-const PAYLOAD_TAG: &[u8] = b"sealgate/payload/v1\0";
+pub(crate) const FIELD_TAG: &[u8] = b"sealgate/field/v1\0";
+pub(crate) const PAYLOAD_TAG: &[u8] = b"sealgate/payload/v1\0";
 const ROW_VALUES: usize = 11;
 
 /// How much of a body its row holds.
@@ -172,7 +172,7 @@ impl Payload {
     }
 
     /// Appends the field's canonical value to `out`; false, and nothing, where it has none.
-    fn encode_field(&self, name: &str, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn encode_field(&self, name: &str, out: &mut Vec<u8>) -> bool {
         let mut e = Encoder::new(out);
         match name {
             "query" => self.query.as_ref().map(|value| e.text(value)),
@@ -248,7 +248,7 @@ fn encode_headers(e: &mut Encoder<'_>, headers: &[Header]) {
     }
 }
 
-fn decode_headers(d: &mut Decoder<'_>) -> Result<Vec<Header>, DecodeError> {
+pub(crate) fn decode_headers(d: &mut Decoder<'_>) -> Result<Vec<Header>, DecodeError> {
     let pair = |d: &mut Decoder<'_>| {
         d.array_of(2)?;
         Ok((Text::from(d.text()?.to_owned()), Text::from(d.text()?.to_owned())))

@@ -57,7 +57,7 @@ pub struct Window {
     pub held: bool,
     /// SHA-256 of its timestamp.
     pub timestamp: Option<Hash>,
-    /// Entries of the log up to the last one about it.
+    /// Entries of the log up to the last one that says how far it had grown: `open`, `head` or `seal`.
     pub told: u64,
 }
 
@@ -183,7 +183,9 @@ impl Windows {
                 let name = event.window().unwrap_or_default();
                 let window = self.windows.get_mut(name).ok_or("no entry before it opens the window")?;
                 window.take(index, event, self.heads)?;
-                window.told = index + 1;
+                if matches!(event, Event::Head { .. } | Event::Seal { .. }) {
+                    window.told = index + 1;
+                }
                 Ok(())
             }
         }
@@ -220,7 +222,7 @@ impl Windows {
         let last = self.windows.get(name).and_then(|window| window.keys.last());
         let fits = match last {
             None => at == Mark { records: 0, root: empty_root() },
-            Some(last) => last.at.records <= at.records,
+            Some(last) => last.at.records <= at.records && (at.records > 0 || at.root == empty_root()),
         };
         if !fits {
             return Err("a window is opened without records, and goes on from where it was");
@@ -325,6 +327,11 @@ mod tests {
         Event::Open { window: "W".into(), key: key("sealgate/gw-1/W", seed), records, root: root(records) }
     }
 
+    /// A further key, bound to no records, with the root of some.
+    fn wrong_root(seed: u8) -> Event {
+        Event::Open { window: "W".into(), key: key("sealgate/gw-1/W", seed), records: 0, root: root(1) }
+    }
+
     fn head(records: u64) -> Event {
         Event::Head { window: "W".into(), records, root: root(records) }
     }
@@ -393,6 +400,7 @@ mod tests {
             vec![identity(1, 1), open(2, 1)],
             vec![identity(1, 1), other],
             vec![identity(1, 1), open(2, 0), open(2, 0)],
+            vec![identity(1, 1), open(2, 0), wrong_root(3)],
             vec![identity(1, 1), open(2, 0), head(3), head(3)],
             vec![identity(1, 1), open(2, 0), head(3), seal(2)],
             vec![identity(1, 1), open(2, 0), seal(2), seal(2)],

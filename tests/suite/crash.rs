@@ -123,9 +123,10 @@ async fn a_crash_at_any_byte_of_the_journal_recovers() {
         std::fs::write(folder.path().join("home/journal").join(segment), &bytes[..cut]).unwrap();
         let mut again = TestGateway::new(folder, &upstream);
         if let Err(error) = again.try_start().await {
-            // The database knows a window that the cut journal does not know yet: that is said, not repaired by guessing.
+            // The windows log or the database knows more than the cut journal, which no crash does: that is said, not repaired
+            // by guessing.
             let text = error.to_string();
-            assert!(text.contains("the journal does not know it"), "{text}");
+            assert!(text.contains("the journal does not know it") || text.contains("were rolled back"), "{text}");
             continue;
         }
         again.stop().await;

@@ -8,6 +8,7 @@ use sealgate_schema::{
 use sealgate_tests::{
     check::{holds, key, window},
     client::{Client, Speak, caller_identity},
+    faults::{Fault, Form, Operation},
     gateway::TestGateway,
     upstream::{Offer, Upstream, sts},
 };
@@ -176,6 +177,30 @@ async fn a_start_on_a_journal_or_evidence_that_was_rolled_back_is_refused_and_si
         let error = again.try_start().await.unwrap_err().to_string();
         assert!(error.contains("rolled back") || error.contains("does not end where the journal does"), "{folder}: {error}");
         assert_eq!(std::fs::read(home.join(&checkpoint)).unwrap(), signed, "{folder}: nothing is signed over it");
+    }
+}
+
+/// The windows log may know a window that no record was written into.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_fails_at_any_write_is_mended_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(folder.path(), Offer::Http1, sts()).await;
+    for operation in [Operation::Append, Operation::Sync, Operation::Rename] {
+        for after in (0..).step_by(2) {
+            let mut gateway = TestGateway::new(tempfile::tempdir().unwrap(), &upstream);
+            gateway.disk.fail(Fault { operation, after, form: Form::Lost, errno: 5 });
+            let started = gateway.try_start().await.is_ok();
+            if started {
+                gateway.stop_anyhow().await;
+            }
+            gateway.disk.mend();
+            gateway.start().await;
+            gateway.stop().await;
+            holds(&gateway.home().join("evidence"), key(&gateway.home()));
+            if started {
+                break;
+            }
+        }
     }
 }
 

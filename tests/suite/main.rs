@@ -12,6 +12,7 @@ mod footers;
 mod journey;
 mod kills;
 mod log;
+mod prove;
 mod refuse;
 mod secrets;
 mod signatures;

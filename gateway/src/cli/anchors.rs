@@ -4,6 +4,7 @@ use super::{Failure, USAGE, timestamp::openssl_verify};
 use crate::evidence::Folder;
 use sealgate_schema::{
     log::TIMESTAMP_NAME,
+    proof::ProofReport,
     seal::{NOTE_NAME, State},
     verify::{EvidenceReport, Finding, Level, Log, Report, Verdict},
     witness::{check_cosigned, policy::Policy},
@@ -70,6 +71,19 @@ impl Trusted {
             }
         }
         ledger.set_verdict(Level::L4, verdict);
+    }
+
+    /// Checks the cosignatures under a proof's checkpoint; what does not hold is not shown.
+    pub(super) fn check_proof(&self, report: &mut ProofReport) -> Result<(), Failure> {
+        if self.ca.is_some() {
+            return Err(Failure::new(USAGE, "a proof holds no timestamp: leave out --tsa-ca"));
+        }
+        let (Some(policy), Some(shown)) = (&self.policy, &report.shown) else { return Ok(()) };
+        match check_cosigned(shown.checkpoint.as_bytes(), &shown.identity, policy) {
+            Ok(_) => report.set_verdict(Level::L4, Verdict::Pass),
+            Err(error) => report.refuse(Level::L4, "checkpoint", error.to_string()),
+        }
+        Ok(())
     }
 
     /// Whether anything was asked for.

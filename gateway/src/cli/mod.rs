@@ -4,7 +4,9 @@
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
 
 mod anchors;
+mod bundle;
 mod keys;
+mod prove;
 mod query;
 mod record;
 mod run;
@@ -50,6 +52,8 @@ enum Command {
     Keys(keys::Command),
     /// Check evidence offline, with a public key
     Verify(verify::Args),
+    /// Write a proof of one record, for somebody who gets nothing else
+    Prove(prove::Args),
     /// Query evidence with DuckDB
     Query(query::Args),
     /// Show whether the gateway runs and can record
@@ -114,6 +118,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
         Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
+        Command::Prove(args) => runtime.block_on(prove::run(&home, args)),
         Command::Query(args) => runtime.block_on(query::run(&home, args)),
         Command::Status(args) => runtime.block_on(status::run(&home, &args)),
         Command::Witness(args) => runtime.block_on(witness::run(args)),

@@ -67,7 +67,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     if args.evidence.is_none() {
-        settle(home, &args).await?;
+        let read = PayloadRead { sql: args.sql.clone(), window: args.window.clone() };
+        settle(home, Some(&read).filter(|_| !args.no_payloads)).await?;
     }
     let folder = args.evidence.clone().unwrap_or_else(|| evidence(home));
     let keys = if args.key.is_empty() { vec![verifier_key(home).display().to_string()] } else { args.key.clone() };
@@ -94,19 +95,18 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
 
 /// Brings the newest records of the home into parts, after one that says that payloads are read. Where no gateway runs, this
 /// process is one for a moment.
-async fn settle(home: &Path, args: &Args) -> Result<(), Failure> {
-    if args.no_payloads {
+pub(super) async fn settle(home: &Path, read: Option<&PayloadRead>) -> Result<(), Failure> {
+    let Some(read) = read else {
         return match ask::<()>(home, Method::POST, "/v1/parts", None::<&()>).await {
             Ok(()) | Err(AdminError::NotRunning(_)) => Ok(()),
             Err(error) => Err(error.into()),
         };
-    }
+    };
     if !evidence(home).is_dir() {
         return Err(Failure::new(1, format!("there is no evidence in {} yet", evidence(home).display())));
     }
     let own = record::gateway(home, None).await?;
-    let read = PayloadRead { sql: args.sql.clone(), window: args.window.clone() };
-    let told = ask::<()>(home, Method::POST, "/v1/payload-reads", Some(&read)).await;
+    let told = ask::<()>(home, Method::POST, "/v1/payload-reads", Some(read)).await;
     match own {
         Some(running) => running.stop().await?,
         None if told.is_ok() => ask::<()>(home, Method::POST, "/v1/parts", None::<&()>).await?,

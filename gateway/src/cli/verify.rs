@@ -1,6 +1,6 @@
 //! `sealgate verify`: evidence checked offline. Needs the evidence and a public key; no gateway, no network, no home.
 
-use super::{Failure, Outcome, USAGE, anchors::Trusted, source};
+use super::{Failure, Outcome, USAGE, anchors::Trusted, bundle, source};
 use sealgate_schema::{
     note::VerifierKey,
     seal::State,
@@ -21,7 +21,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// Exit codes: 0 every required level of every ledger holds (L0, L1, L2 and L5; L3 with --pin, L4 with --policy or --tsa-ca); 1 something was tampered with; 2 incomplete: something is not there, or there is nothing to check; 3 usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder with evidence: all of it, one gateway's, or one window's
+    /// Folder with evidence: all of it, one gateway's, or one window's; or a proof (`sealgate prove`)
     evidence: PathBuf,
     /// The gateway's public key: a file (keys/gateway.vkey) or the key itself; more than one for several gateways
     #[arg(long, value_name = "KEY", required = true)]
@@ -46,6 +46,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let mut asked = asked(&args.key, &args.pin)?;
     let trusted = Trusted::read(args.policy.as_deref(), args.tsa_ca.as_deref())?;
+    if args.evidence.is_file() {
+        return bundle::verify(&args.evidence, &asked, &trusted, args.sealed, args.json);
+    }
     let folder = source::find(&args.evidence, &mut asked)?;
     // A decoder that gives up on damaged bytes is a finding, not a crash to print.
     std::panic::set_hook(Box::new(|_| ()));

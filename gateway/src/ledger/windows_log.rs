@@ -248,6 +248,9 @@ impl Writer {
         if self.tree.root() != checkpoint.root || checkpoint.origin != origin(&self.start.gateway) {
             return Err(LogError::Damaged(self.folder.clone(), "the entries do not have the signed root".to_owned()));
         }
+        // The checkpoint's name may be in memory alone, left by a process that could not sync it. A crash would bring the one
+        // before it back, and its tiles would be gone.
+        self.start.disk.sync_folder(&self.folder).map_err(|error| self.disk_error("", &error))?;
         self.clean()?;
         self.published.send_replace(note.into());
         Ok(())

@@ -11,7 +11,7 @@ pub mod token;
 use crate::{
     clock::{Clock, date_of, rfc3339},
     ledger::{Draft, Ledger, LedgerError, journal::Standing},
-    limits::{REASON_BYTES_MAX, TIME_BOX_MAX},
+    limits::{REASON_BYTES_MAX, STANDING_WINDOWS_MAX, TIME_BOX_MAX},
 };
 use arc_swap::ArcSwapOption;
 use sealgate_policies::session::{PrincipalKind, Session, Status};
@@ -350,14 +350,21 @@ impl Sessions {
         if current.is_some_and(|id| (**id == *first || id.starts_with(&format!("{first}."))) && open(&id) == Some(true)) {
             return Ok(());
         }
-        // A day's window that is sealed already (the clock went back over midnight) gets a successor.
-        let mut names = std::iter::once(first.clone()).chain((2_u32..).map(|number| format!("{first}.{number}")));
-        let Some(id) = names.find(|id| open(id) != Some(false)).map(Text::from) else { return Ok(()) };
-        if open(&id).is_none() {
-            self.add_window(standing_window(id.clone(), self.clock.now()), "sealgate").await?;
+        // A day's window that is sealed already (the clock went back over midnight) gets a successor; so does one that the
+        // windows log knows and the ledger does not (a crash came before its first record).
+        let names = std::iter::once(first.clone()).chain((2..=STANDING_WINDOWS_MAX).map(|number| format!("{first}.{number}")));
+        for id in names.filter(|id| open(id) != Some(false)).map(Text::from) {
+            if open(&id).is_none() {
+                match self.add_window(standing_window(id.clone(), self.clock.now()), "sealgate").await {
+                    Ok(_) => {}
+                    Err(SessionError::Ledger(LedgerError::WindowExists(_))) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            self.standing.store(Some(Arc::new(id)));
+            return Ok(());
         }
-        self.standing.store(Some(Arc::new(id)));
-        Ok(())
+        Err(SessionError::Conflict(format!("{first} has {STANDING_WINDOWS_MAX} windows already: look at the clock")))
     }
 
     /// Closes the database.
