@@ -22,10 +22,10 @@ const CHANGES_MAX: usize = 8;
 const SIGN_NOTES: u8 = 0x80;
 const SIGN_LOG: u8 = 0x40;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// Between them: cosignatures, rotated identity keys, sealed and open windows, every redaction.
-static FORGED: LazyLock<Vec<Forged>> = LazyLock::new(|| (0..8).map(|seed| forge(seed, SIZE)).collect());
+pub(crate) static FORGED: LazyLock<Vec<Forged>> = LazyLock::new(|| (0..8).map(|seed| forge(seed, SIZE)).collect());
 
 /// Evidence that is not as it was is refused.
 pub(crate) fn changes(data: &[u8]) -> bool {
@@ -50,13 +50,18 @@ pub(crate) fn changes(data: &[u8]) -> bool {
 
 /// Whether `sealgate verify` with the key and the policy would say that all holds.
 fn passes(forged: &Forged, files: Files) -> bool {
-    let source: BTreeMap<String, Bytes> = files.into_iter().map(|(path, bytes)| (path, Bytes::from(bytes))).collect();
+    let source = source(files);
     let key = VerifierKey::parse(&forged.vkey()).expect("a key");
     let report = verify_evidence(&source, &Asked { keys: vec![key.clone()], ..Asked::default() });
     let policy = Policy::parse(forged.policy().as_bytes()).expect("a policy");
     let cosigned = forged.witnesses.is_empty()
         || report.logs.iter().all(|log| log.cosigned.as_ref().is_some_and(|note| check_cosigned(note, &key, &policy).is_ok()));
     cosigned && !report.tampered() && !report.incomplete()
+}
+
+/// Evidence as a verifier reads it.
+pub(crate) fn source(files: Files) -> BTreeMap<String, Bytes> {
+    files.into_iter().map(|(path, bytes)| (path, Bytes::from(bytes))).collect()
 }
 
 /// One change: a file, what is done, where, and with what.

@@ -7,6 +7,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a target fails by panicking")]
 
 mod aws;
+mod bundle;
 mod evidence;
 mod folder;
 mod hosts;
@@ -79,6 +80,7 @@ targets! {
     log_bundle: log::bundle, log::bundle_seeds;
     tile_path: log::tile_path, log::tile_path_seeds;
     merkle_proof: proofs::proof, proofs::seeds;
+    proof_bundle: bundle::bundle, bundle::seeds;
     witness_key: witness::key, witness::key_seeds;
     witness_policy: witness::policy, witness::policy_seeds;
     witness_request: witness::request, witness::request_seeds;

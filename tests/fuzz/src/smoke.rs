@@ -13,8 +13,16 @@ use std::{
 /// long input makes a slow run.
 const CHANGED: usize = 10_000;
 /// The share of those that a target gets whose name ends so: its inputs are files, each of which is decoded, written and
-/// decoded again, or a whole folder of them, which is verified.
-const SHARES: [(&str, usize); 3] = [("_file", 20), ("footer", 20), ("_folder", 100)];
+/// decoded again, or a whole folder of them, which is verified; or each run signs with several keys, or takes many entries.
+const SHARES: [(&str, usize); 7] = [
+    ("_file", 20),
+    ("footer", 20),
+    ("_folder", 100),
+    ("proof_bundle", 10),
+    ("cosigned_checkpoint", 5),
+    ("exactly_signed_note", 5),
+    ("log_windows", 5),
+];
 
 pub(crate) fn check(name: &str) {
     let target = Target::named(name).expect("it is in the table");

@@ -18,6 +18,7 @@ pub(crate) fn answer(data: &[u8]) -> bool {
         return false;
     };
     let holds = |part: &[u8]| data.windows(part.len()).any(|window| window == part);
+    assert!(stamp.time.len() >= "YYYYMMDDhhmmssZ".len() && stamp.time.ends_with('Z'), "{:?} is no time", stamp.time);
     assert!(holds(&imprint.0) && holds(stamp.time.as_bytes()));
     assert!(check(data, &Hash::ZERO, None).is_err(), "it is about two hashes");
     assert!(check(&[data, b"x"].concat(), &imprint, None).is_err() && check(&data[..data.len() - 1], &imprint, None).is_err());
