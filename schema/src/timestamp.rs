@@ -122,9 +122,8 @@ fn check_info(mut info: Der<'_>, imprint: &Hash, nonce: Option<u64>) -> Result<S
     }
     info.take(INTEGER, "a TSTInfo has a serial number")?;
     let time = info.take(GENERALIZED_TIME, "a TSTInfo has a time")?;
-    let time =
-        std::str::from_utf8(time).ok().filter(|time| time.bytes().all(|byte| byte.is_ascii_digit() || b".Z".contains(&byte)));
-    let time = time.ok_or(AnswerError::Malformed("a time is digits and Z"))?.to_owned();
+    let time = std::str::from_utf8(time).ok().filter(|time| is_time(time));
+    let time = time.ok_or(AnswerError::Malformed("a time is YYYYMMDDhhmmss, a fraction or none, and Z"))?.to_owned();
     while let Some(nonce) = nonce.filter(|_| !info.0.is_empty()) {
         let (tag, content) = info.next().ok_or(AnswerError::Malformed("a field of the TSTInfo is cut off"))?;
         if tag == INTEGER {
@@ -132,6 +131,16 @@ fn check_info(mut info: Der<'_>, imprint: &Hash, nonce: Option<u64>) -> Result<S
         }
     }
     if nonce.is_some() { Err(AnswerError::OtherNonce) } else { Ok(Stamp { time }) }
+}
+
+/// The one form that RFC 3161 §2.4.2 leaves of a GeneralizedTime. Whether there is such a day is not looked at.
+fn is_time(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((seconds, rest)) = text.strip_suffix('Z').and_then(|text| text.split_at_checked("YYYYMMDDhhmmss".len())) else {
+        return false;
+    };
+    let fraction = rest.strip_prefix('.').map_or(rest.is_empty(), |fraction| !fraction.is_empty() && digits(fraction));
+    digits(seconds) && fraction
 }
 
 /// A number of at most 64 bits that is not negative.
@@ -212,6 +221,20 @@ mod tests {
         assert!(check(&[answer, b"x"].concat(), &imprint, None).is_err());
         // PKIStatusInfo with status 2, rejection.
         assert_eq!(check(&[0x30, 5, 0x30, 3, 2, 1, 2], &imprint, None), Err(AnswerError::Refused(2)));
+    }
+
+    #[test]
+    fn a_time_of_another_form_is_no_time() {
+        let at = OPENSSL_ANSWER.windows(OPENSSL_TIME.len()).position(|window| window == OPENSSL_TIME.as_bytes()).unwrap();
+        for bad in ["...............", "ZZZZZZZZZZZZZZZ", "20261124031327.", "202611240313270", "20261124.31327Z"] {
+            let mut answer = OPENSSL_ANSWER.to_vec();
+            answer[at..at + bad.len()].copy_from_slice(bad.as_bytes());
+            let checked = check(&answer, &Hash::of(&[b"abc"]), None);
+            assert!(matches!(checked, Err(AnswerError::Malformed(_))), "{bad}: {checked:?}");
+        }
+        for (text, good) in [("20261124031327Z", true), ("20261124031327.5Z", true), ("", false), ("20261124031327.Z", false)] {
+            assert_eq!(is_time(text), good, "{text:?}");
+        }
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use sealgate_schema::{
     parquet::{self, Rows},
     seal::Table,
 };
+use std::sync::LazyLock;
 
 /// One value has one encoding: what is read writes back the same.
 pub(crate) fn cbor(data: &[u8]) -> bool {
@@ -94,6 +95,43 @@ pub(crate) fn records_file(data: &[u8]) -> bool {
     let Rows::Records(rows) = again.rows else { panic!("records were asked for") };
     assert_eq!(rows.into_iter().map(|row| (row.record, row.hash)).collect::<Vec<_>>(), plain);
     true
+}
+
+/// A file that holds rows, and where its footer starts.
+struct Pages {
+    table: Table,
+    file: Vec<u8>,
+    footer: usize,
+}
+
+/// Of each table, the first seed.
+static PAGES: LazyLock<[Pages; 2]> = LazyLock::new(|| {
+    [(Table::Records, samples::records_files()), (Table::Payloads, samples::payloads_files())].map(|(table, files)| {
+        let file = files.into_iter().next().expect("there is a seed");
+        let footer = footer_start(&file);
+        Pages { table, file, footer }
+    })
+});
+
+fn footer_start(file: &[u8]) -> usize {
+    let (rest, tail) = file.split_at(file.len() - 8);
+    rest.len() - u32::from_le_bytes(tail[..4].try_into().expect("four bytes")) as usize
+}
+
+/// To the pages of a file there is one footer.
+pub(crate) fn footer(data: &[u8]) -> bool {
+    let taken = |pages: &Pages| {
+        let length = u32::try_from(data.len()).expect("an input is short").to_le_bytes();
+        let file = [&pages.file[..pages.footer], data, &length, b"PAR1"].concat();
+        let holds = parquet::read(pages.table, &samples::ledger(), 0, &Bytes::from(file.clone())).faults.is_empty();
+        assert!(!holds || file == pages.file, "a second footer for the same pages");
+        holds
+    };
+    PAGES.iter().any(taken)
+}
+
+pub(crate) fn footer_seeds() -> Vec<Vec<u8>> {
+    PAGES.iter().map(|pages| pages.file[pages.footer..pages.file.len() - 8].to_vec()).collect()
 }
 
 /// The same of a payloads file.

@@ -5,7 +5,9 @@ use sealgate::ledger::journal::{self, Ending, Segment};
 use sealgate_schema::canonical::Decoder;
 use std::ops::Range;
 
-const HEAD_BYTES: usize = 12;
+/// Magic, length, distance from the batch's start, checksum: the last three in four bytes each.
+const HEAD_BYTES: usize = 16;
+const CRC_BYTES: usize = 4;
 
 /// What a segment gives is whole, in order, and the same when the torn tail is cut off.
 pub(crate) fn segment(data: &[u8]) -> bool {
@@ -55,9 +57,11 @@ fn mend(data: &[u8]) -> Vec<u8> {
     let (mut at, mut nonce) = (0, Vec::new());
     while let Some(body) = body_at(&mended, at) {
         let mut crc = crc32fast::Hasher::new();
+        let crc_at = at + HEAD_BYTES - CRC_BYTES;
         crc.update(&nonce);
+        crc.update(&mended[crc_at - 4..crc_at]);
         crc.update(&mended[body.clone()]);
-        mended[at + 8..at + HEAD_BYTES].copy_from_slice(&crc.finalize().to_le_bytes());
+        mended[crc_at..at + HEAD_BYTES].copy_from_slice(&crc.finalize().to_le_bytes());
         if at == 0 {
             nonce = nonce_of(&mended[body.clone()]).unwrap_or_default();
         }

@@ -7,16 +7,22 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a target fails by panicking")]
 
 mod aws;
+mod bundle;
 mod evidence;
+mod folder;
 mod hosts;
 mod ingress;
 mod journal;
+mod log;
 pub mod mutate;
 mod note;
+mod proofs;
 mod redact;
 mod samples;
 #[cfg(test)]
 mod smoke;
+mod timestamp;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -58,6 +64,7 @@ macro_rules! targets {
 
 targets! {
     signed_note: note::signed_note, samples::notes;
+    exactly_signed_note: note::exactly_signed_note, note::exactly_signed_seeds;
     verifier_key: note::verifier_key, samples::verifier_keys;
     checkpoint: note::checkpoint, samples::checkpoints;
     manifest: note::manifest, samples::manifests;
@@ -66,6 +73,20 @@ targets! {
     payload: evidence::payload, samples::payload_rows;
     records_file: evidence::records_file, samples::records_files;
     payloads_file: evidence::payloads_file, samples::payloads_files;
+    footer: evidence::footer, evidence::footer_seeds;
+    evidence_folder: folder::changes, folder::seeds;
+    log_entry: log::entry, log::entry_seeds;
+    log_windows: log::windows, log::windows_seeds;
+    log_bundle: log::bundle, log::bundle_seeds;
+    tile_path: log::tile_path, log::tile_path_seeds;
+    merkle_proof: proofs::proof, proofs::seeds;
+    proof_bundle: bundle::bundle, bundle::seeds;
+    witness_key: witness::key, witness::key_seeds;
+    witness_policy: witness::policy, witness::policy_seeds;
+    witness_request: witness::request, witness::request_seeds;
+    witness_size: witness::size, witness::size_seeds;
+    cosigned_checkpoint: witness::cosigned, witness::cosigned_seeds;
+    timestamp_answer: timestamp::answer, timestamp::seeds;
     journal: journal::segment, samples::segments;
     connect: ingress::connect, ingress::connect_seeds;
     proxy_credential: ingress::proxy_credential, ingress::credential_seeds;

@@ -15,6 +15,10 @@ pub(crate) static KEY: LazyLock<SigningKey> =
 static IMPOSTOR: LazyLock<SigningKey> =
     LazyLock::new(|| SigningKey::from_seed("sealgate/gw-fuzz", &[8; 32]).expect("a name and a seed"));
 
+/// Signs below [`KEY`].
+static SECOND: LazyLock<SigningKey> =
+    LazyLock::new(|| SigningKey::from_seed("sealgate/second", &[9; 32]).expect("a name and a seed"));
+
 /// A note opens only under the key that signed it, and gives the text that was signed.
 pub(crate) fn signed_note(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
@@ -31,6 +35,24 @@ pub(crate) fn signed_note(data: &[u8]) -> bool {
         let opens = std::str::from_utf8(&forged).is_ok_and(|forged| note::open(forged, KEY.verifier()).is_ok());
         assert!(!opens, "byte {place} of the text is not signed");
     }
+    true
+}
+
+/// A note opens exactly where its lines are those of the two keys, in their order, and nothing else.
+pub(crate) fn exactly_signed_note(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let keys = [KEY.verifier(), SECOND.verifier()];
+    let both = |text: &str| KEY.sign(text) + &SECOND.line(text);
+    if text.ends_with('\n')
+        && let Ok(opened) = note::open_exactly(&both(text), &keys)
+    {
+        assert_eq!(opened, text, "a text was opened that was not signed");
+        for wrong in [KEY.sign(text), both(text) + &IMPOSTOR.line(text), SECOND.sign(text) + &KEY.line(text)] {
+            assert!(note::open_exactly(&wrong, &keys).is_err(), "other lines than those of the keys");
+        }
+    }
+    let Ok(opened) = note::open_exactly(text, &keys) else { return false };
+    assert_eq!(both(opened), text, "other bytes than those that were signed");
     true
 }
 
@@ -58,4 +80,8 @@ pub(crate) fn manifest(data: &[u8]) -> bool {
     assert_eq!(manifest.text(root).expect("it was read from this form"), text);
     assert!(manifest.ledger().is_ok());
     true
+}
+
+pub(crate) fn exactly_signed_seeds() -> Vec<Vec<u8>> {
+    ["one line\n", "a blank\n\nline\n"].map(|text| (KEY.sign(text) + &SECOND.line(text)).into_bytes()).into()
 }

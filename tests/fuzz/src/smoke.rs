@@ -12,8 +12,17 @@ use std::{
 /// Changed inputs a target, in the short setting and for each byte of the corpus that they are made from: what makes a
 /// long input makes a slow run.
 const CHANGED: usize = 10_000;
-/// The share of those that a target gets whose inputs are files: each is decoded, written and decoded again.
-const FILES_SHARE: usize = 20;
+/// The share of those that a target gets whose name ends so: its inputs are files, each of which is decoded, written and
+/// decoded again, or a whole folder of them, which is verified; or each run signs with several keys, or takes many entries.
+const SHARES: [(&str, usize); 7] = [
+    ("_file", 20),
+    ("footer", 20),
+    ("_folder", 100),
+    ("proof_bundle", 10),
+    ("cosigned_checkpoint", 5),
+    ("exactly_signed_note", 5),
+    ("log_windows", 5),
+];
 
 pub(crate) fn check(name: &str) {
     let target = Target::named(name).expect("it is in the table");
@@ -25,7 +34,7 @@ pub(crate) fn check(name: &str) {
     let kept = corpus.iter().filter(|input| run(target, input)).count();
     let mut mutator = Mutator::new(name);
     let long = std::env::var_os("SEALGATE_TEST_LONG").is_some_and(|long| long == "1");
-    let share = if name.ends_with("_file") { FILES_SHARE } else { 1 };
+    let share = SHARES.iter().find(|(end, _)| name.ends_with(end)).map_or(1, |(_, share)| *share);
     let count = CHANGED / share * if long { 100 } else { 1 };
     let taken = (0..count).filter(|_| run(target, &mutator.next(&corpus))).count();
     println!("{name}: {kept} of {} kept inputs were taken, {taken} of {count} changed ones", corpus.len());
