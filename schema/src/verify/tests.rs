@@ -243,6 +243,18 @@ fn what_was_asked_for_and_is_nowhere_is_incomplete() {
 }
 
 #[test]
+fn files_of_a_log_that_claims_more_entries_than_it_has_are_not_all_named() {
+    let mut files = sealed(|_| ());
+    let note = String::from_utf8(files[&log_path("checkpoint")].to_vec()).unwrap();
+    files.insert(log_path("checkpoint"), note.replacen("\n3\n", &format!("\n{ENTRIES_MAX}\n"), 1).into());
+    let report = verify(&files);
+    let log = &report.logs[0];
+    assert_eq!((exit(&report), log.size), (1, ENTRIES_MAX));
+    let strays = log.findings.list.iter().filter(|finding| finding.what.contains("does not have this file"));
+    assert_eq!(strays.count(), 0, "the size is a claim: no file can be said not to belong");
+}
+
+#[test]
 fn a_log_rolled_back_or_forked_does_not_have_the_pin() {
     let (good, mut back, mut fork) = (sealed(|_| ()), sealed(|_| ()), sealed(|_| ()));
     let pin = [checkpoint(&good)];
