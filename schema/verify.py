@@ -1805,7 +1805,7 @@ class Evidence:
 
     def __init__(self, keys, pins, policy=None, ca=None):
         self.keys, self.pins, self.policy, self.ca = keys, pins, policy, ca
-        self.logs, self.ledgers, self.strays = [], [], []
+        self.logs, self.ledgers, self.strays, self.all = [], [], [], False
 
     def verify(self, root):
         """`root` is the folder `evidence`, a gateway's, or a window's."""
@@ -1815,6 +1815,7 @@ class Evidence:
         elif (root / NOTE_NAME).exists() or (root.parent / LOG_FOLDER).is_dir():
             self.gateway(root.parent, root.name)
         else:
+            self.all = True
             for item in sorted(os.scandir(root), key=lambda item: item.name):
                 if item.is_dir(follow_symlinks=False) and is_name(item.name):
                     self.gateway(Path(item.path))
@@ -1873,9 +1874,10 @@ class Evidence:
             ledger.levels["L4"] = PASS
 
     def missing_logs(self):
-        """Pinned logs that are not there."""
-        origins = {log.origin for log in self.logs}
-        return [origin for pin in self.pins if (origin := pin.split(b"\n")[0].decode(errors="replace")) not in origins]
+        """Logs that are pinned, or that a key was given for, and that are not there."""
+        expected = {pin.split(b"\n")[0].decode(errors="replace") for pin in self.pins}
+        expected |= {key.name for key in self.keys} if self.all else set()
+        return sorted(expected - {log.origin for log in self.logs})
 
     def exit_code(self):
         below = [level for level in LEVELS if level != "L5"]
@@ -1883,7 +1885,8 @@ class Evidence:
             return 1
         if any(ledger.levels[level] == FAIL for ledger in self.ledgers for level in below):
             return 1
-        incomplete = not self.logs or self.missing_logs() or any(ledger.levels["L5"] == FAIL for ledger in self.ledgers)
+        empty = not self.ledgers or any(not log.windows for log in self.logs)
+        incomplete = empty or self.missing_logs() or any(ledger.levels["L5"] == FAIL for ledger in self.ledgers)
         return 2 if incomplete else 0
 
     def report(self):
@@ -2341,7 +2344,7 @@ def plural(count, noun):
 
 def summary(evidence):
     """One line that says what was checked, and nothing more."""
-    if not evidence.logs:
+    if not evidence.ledgers and evidence.exit_code() != 1:
         return "nothing to check was found, which is not a pass"
     words = [f"{plural(len(evidence.ledgers), 'ledger')} of {plural(len(evidence.logs), 'gateway')}"]
     for verdict, word in ((PASS, "checked and held"), (FAIL, "FAILED"), (NOT_CHECKED, "not checked")):
@@ -2353,7 +2356,7 @@ def summary(evidence):
     if evidence.strays:
         words.append("strays: " + ", ".join(evidence.strays))
     if evidence.missing_logs():
-        words.append("pinned, and not here: " + ", ".join(evidence.missing_logs()))
+        words.append("pinned or its key given, and not here: " + ", ".join(evidence.missing_logs()))
     return " · ".join(words) + f" · exit {evidence.exit_code()}"
 
 

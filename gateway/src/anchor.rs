@@ -149,6 +149,10 @@ impl Anchoring {
                     _ = identity.changed(), if !round.is_cancelled() => round.cancel(),
                 }
             }
+            // The log's writer is gone: no checkpoint will come, and asking about the last one again and again helps nobody.
+            if identity.has_changed().is_err() {
+                return;
+            }
         }
     }
 

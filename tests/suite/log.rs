@@ -216,6 +216,17 @@ async fn evidence_without_its_log_and_a_log_that_was_changed_stop_the_start() {
     std::fs::rename(&log, &aside).unwrap();
     let error = gateway.try_start().await.unwrap_err().to_string();
     assert!(error.contains("missing") && error.contains("evidence beside it"), "{error}");
+    let (evidence, gone) = (gateway.home().join("evidence"), gateway.home().join("gone"));
+    std::fs::rename(&evidence, &gone).unwrap();
+    std::fs::create_dir(&evidence).unwrap();
+    let error = gateway.try_start().await.unwrap_err().to_string();
+    assert!(
+        error.contains("missing")
+            && !evidence.join(std::fs::read_dir(&gone).unwrap().next().unwrap().unwrap().file_name()).join("_log").exists(),
+        "a second log begun: {error}"
+    );
+    std::fs::remove_dir_all(&evidence).unwrap();
+    std::fs::rename(&gone, &evidence).unwrap();
     std::fs::rename(&aside, &log).unwrap();
     let bundle = std::fs::read_dir(log.join("tile/entries/000.p")).unwrap().next().unwrap().unwrap().path();
     let good = std::fs::read(&bundle).unwrap();

@@ -142,7 +142,7 @@ fn print(report: &EvidenceReport, args: &Args, code: u8, witnessed: &[String], t
         println!("✗ {stray}: it belongs to no ledger");
     }
     for origin in &report.missing {
-        println!("✗ {origin}: its log is pinned, and not here");
+        println!("✗ {origin}: its log is pinned or its key given, and it is not here");
     }
     witnessed.iter().for_each(|line| println!("{line}"));
     println!("{}", verdict(report, args, code, trusted));
@@ -211,6 +211,7 @@ fn verdict(report: &EvidenceReport, args: &Args, code: u8, trusted: &Trusted) ->
     match code {
         TAMPERED => format!("TAMPERED: what is marked ✗ does not hold ({ledgers} looked at)"),
         INCOMPLETE if report.logs.is_empty() => format!("INCOMPLETE: there is no evidence in {}", args.evidence.display()),
+        INCOMPLETE if report.ledgers.is_empty() => "INCOMPLETE: nothing of what was asked for was found".to_owned(),
         INCOMPLETE if report.incomplete() => format!("INCOMPLETE: what is marked ✗ is not here ({ledgers} looked at)"),
         INCOMPLETE => format!("INCOMPLETE: {open} of {ledgers} not sealed"),
         _ => {

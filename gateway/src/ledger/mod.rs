@@ -42,13 +42,14 @@ use redact::Redactor;
 use sealgate_policies::permit::Permit;
 use sealgate_schema::{
     Payload, Text,
+    log::{CHECKPOINT_NAME, LOG_FOLDER},
     note::{SigningKey, VerifierKey},
     record::{Fields, Kind},
 };
 use sequencer::{Append, Message, Reply};
-use std::{fmt::Debug, path::PathBuf, sync::Arc};
+use std::{fmt::Debug, io, path::PathBuf, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use windows_log::WindowsLog;
+use windows_log::{LogError, WindowsLog};
 
 /// Why a record was not written. What was acknowledged before stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -192,6 +193,7 @@ pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
         clock: clock.clone(),
         identity,
     };
+    refuse_lost_log(&*disk, &paths, &gateway)?;
     let log = WindowsLog::open(start, health.clone())?;
     let payload_keys = PayloadKeys::new(paths.payload_keys.clone(), paths.staging.clone(), disk.clone(), encrypt_payloads);
     let parts = PartWriter::new(paths.clone(), disk.clone(), Arc::new(WindowKeys::new(log.clone())), payload_keys);
@@ -202,6 +204,17 @@ pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
     let start = sequencer::Start { gateway, paths: paths.clone(), cutting, standings, segment: found.segment };
     let ledger = sequencer::start(start, disk.clone(), clock, parts.clone(), health)?;
     Ok(Opened { ledger, log, redactor: Arc::new(redactor), found, parts, paths, disk })
+}
+
+/// A journal without a log: the evidence was taken away. A new log beside it would be a second history under the same key.
+fn refuse_lost_log(disk: &dyn Disk, paths: &Paths, gateway: &str) -> Result<(), RecoverError> {
+    let checkpoint = paths.evidence.join(gateway).join(LOG_FOLDER).join(CHECKPOINT_NAME);
+    let lost = disk.read(&checkpoint).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let names = disk.list(&paths.journal).map_err(|error| RecoverError::Disk(paths.journal.clone(), error))?;
+    match lost && names.iter().any(|name| sequencer::segment_number(name).is_some()) {
+        true => Err(LogError::Lost(checkpoint).into()),
+        false => Ok(()),
+    }
 }
 
 impl Opened {

@@ -268,8 +268,13 @@ impl Sequencer {
 
     /// Tells the windows log how far the open ledgers have grown; where it is still busy with that, the next tick does.
     fn announce(&mut self) {
-        let busy = |pending: &blocking::Receiver<_>| matches!(pending.try_recv(), Err(blocking::TryRecvError::Empty));
-        if self.failure().is_some() || self.heads_pending.as_ref().is_some_and(busy) {
+        match self.heads_pending.as_ref().map(blocking::Receiver::try_recv) {
+            Some(Err(blocking::TryRecvError::Empty)) => return,
+            Some(answer) => self.heads_told(answer.map_err(|_| LogError::Ended)),
+            None => {}
+        }
+        self.heads_pending = None;
+        if self.failure().is_some() {
             return;
         }
         let heads: Vec<Event> = self.ledgers.values_mut().filter_map(Open::head).collect();
@@ -279,11 +284,19 @@ impl Sequencer {
     /// Waits until the log knows of every record.
     fn announce_all(&mut self) {
         for _ in 0..2 {
-            // A log that can't be written has said so in the health.
             if let Some(pending) = self.heads_pending.take() {
-                let _ = pending.recv();
+                self.heads_told(pending.recv().map_err(|_| LogError::Ended));
             }
             self.announce();
+        }
+    }
+
+    /// Heads that the log did not take are known to nobody: without them records could be removed unnoticed.
+    fn heads_told(&self, answer: Result<Result<(), LogError>, LogError>) {
+        if let Err(error) = answer.flatten()
+            && self.failure().is_none()
+        {
+            self.health.fail(&error.to_string());
         }
     }
 

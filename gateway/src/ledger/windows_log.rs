@@ -44,7 +44,7 @@ pub enum LogError {
     #[error("the windows log in {0} does not hold: {1}; it is left as it is for inspection")]
     Damaged(PathBuf, String),
     /// There is evidence, and no log.
-    #[error("{0} is missing, and there is evidence beside it: put it back, or choose another --home")]
+    #[error("{0} is missing, and there is evidence beside it or a journal: put it back, or choose another --home")]
     Lost(PathBuf),
     /// The entry can't stand there.
     #[error("the windows log does not take this: {0}")]

@@ -8,6 +8,7 @@ use crate::{
     note::VerifierKey,
     windows::{Window, Windows},
 };
+use std::collections::BTreeSet;
 
 /// What the caller brings, and what is to be looked at.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,7 @@ pub struct EvidenceReport {
     pub ledgers: Vec<Report>,
     /// Files and folders that belong to nothing.
     pub strays: Vec<String>,
-    /// Pinned logs that are not there, by origin.
+    /// Logs that are pinned, or that a key was given for, and that are not there, by origin.
     pub missing: Vec<String>,
 }
 
@@ -52,8 +53,11 @@ pub fn verify_evidence(source: &dyn Source, asked: &Asked) -> EvidenceReport {
         gateway(source, &name.name, asked, &mut report);
     }
     let origins: Vec<String> = report.logs.iter().map(|log| crate::log::origin(&log.gateway)).collect();
-    let pinned = asked.pins.iter().filter_map(|pin| pin.lines().next());
-    report.missing = pinned.filter(|origin| !origins.iter().any(|known| known == origin)).map(str::to_owned).collect();
+    // Whoever gives a gateway's key for all evidence expects that gateway: with its folder, its log would go unmissed.
+    let keys = asked.keys.iter().filter(|_| asked.gateway.is_none()).map(VerifierKey::name);
+    let expected: BTreeSet<&str> = asked.pins.iter().filter_map(|pin| pin.lines().next()).chain(keys).collect();
+    report.missing =
+        expected.into_iter().filter(|origin| !origins.iter().any(|known| known == origin)).map(str::to_owned).collect();
     report
 }
 
@@ -138,9 +142,10 @@ impl EvidenceReport {
             || self.logs.iter().any(|log| !log.findings.list.is_empty())
     }
 
-    /// Whether something that was asked for, or that a log names, is not there.
+    /// Whether something that was asked for, or that a log names, is not there. Nothing found is not a pass.
     pub fn incomplete(&self) -> bool {
-        self.logs.is_empty()
+        self.ledgers.is_empty()
+            || self.logs.iter().any(|log| log.windows.iter().next().is_none())
             || !self.missing.is_empty()
             || self.ledgers.iter().any(|report| report.verdict(Level::L5) == Verdict::Fail)
     }

@@ -228,6 +228,33 @@ fn a_window_that_is_not_there_is_incomplete_and_a_whole_log_too() {
 }
 
 #[test]
+fn what_was_asked_for_and_is_nowhere_is_incomplete() {
+    let good = sealed(|_| ());
+    let named = Asked { window: Some("CHG-0".into()), ..asked(1, &[]) };
+    assert_eq!(exit(&verify_evidence(&good, &named)), 2, "a window that no log names");
+    let mut two = asked(1, &[]);
+    two.keys.push(SigningKey::from_seed(&origin("gw-other"), &[3; 32]).unwrap().verifier().clone());
+    let report = verify_evidence(&good, &two);
+    assert_eq!((exit(&report), report.missing.len()), (2, 1), "a gateway whose key was given");
+    let mut fresh = good.clone();
+    write_log(&mut fresh, vec![adopt(1, 1)]);
+    fresh.retain(|name, _| !name.starts_with(&path("")));
+    assert_eq!(exit(&verify(&fresh)), 2, "a log begun anew, without a window");
+}
+
+#[test]
+fn files_of_a_log_that_claims_more_entries_than_it_has_are_not_all_named() {
+    let mut files = sealed(|_| ());
+    let note = String::from_utf8(files[&log_path("checkpoint")].to_vec()).unwrap();
+    files.insert(log_path("checkpoint"), note.replacen("\n3\n", &format!("\n{ENTRIES_MAX}\n"), 1).into());
+    let report = verify(&files);
+    let log = &report.logs[0];
+    assert_eq!((exit(&report), log.size), (1, ENTRIES_MAX));
+    let strays = log.findings.list.iter().filter(|finding| finding.what.contains("does not have this file"));
+    assert_eq!(strays.count(), 0, "the size is a claim: no file can be said not to belong");
+}
+
+#[test]
 fn a_log_rolled_back_or_forked_does_not_have_the_pin() {
     let (good, mut back, mut fork) = (sealed(|_| ()), sealed(|_| ()), sealed(|_| ()));
     let pin = [checkpoint(&good)];
