@@ -17,8 +17,8 @@ const CHANGED: usize = 10_000;
 const SHARES: [(&str, usize); 7] = [
     ("_file", 20),
     ("footer", 20),
-    ("_folder", 100),
-    ("proof_bundle", 10),
+    ("_folder", 400),
+    ("proof_bundle", 20),
     ("cosigned_checkpoint", 5),
     ("exactly_signed_note", 5),
     ("log_windows", 5),
