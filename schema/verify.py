@@ -22,10 +22,12 @@ anything about time beyond what is recorded, save for the seals that a timestamp
 import argparse
 import base64
 import binascii
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -61,6 +63,8 @@ CHUNK_VALUES_MAX = 1 << 24
 FINDINGS_MAX = 64
 ENTRIES_MAX = 1 << 30
 TILE_WIDTH = 256
+FOLDERS_MAX = 8
+SMALL_FILE_BYTES_MAX = 32 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", re.ASCII)
 KIND = re.compile(r"[a-z][a-z0-9_]{0,31}\Z", re.ASCII)
 HEX_32 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
@@ -75,6 +79,17 @@ class Bad(Exception):
 
 # What following a Thrift structure raises where a field is missing, of another type or out of range.
 MALFORMED = (Bad, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+
+def read_regular(path, limit=SMALL_FILE_BYTES_MAX):
+    """Bytes of a file that another may have made: no link is followed, no pipe or device waited for."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as source:
+        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        data = source.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes, which no such file is")
+    return data
 
 
 def sha256(*pieces):
@@ -1061,7 +1076,8 @@ class Window:
 
     def length(self):
         """The fewest records that the ledger had."""
-        return self.seal["records"] if self.seal else self.heads[-1][0] if self.heads else 0
+        bound = self.keys[-1][0] if self.keys else 0
+        return self.seal["records"] if self.seal else max(bound, self.heads[-1][0] if self.heads else 0)
 
     def marks(self):
         """Sizes and roots that the log names."""
@@ -1130,7 +1146,7 @@ class Log:
 
     def read(self, name):
         try:
-            return (self.folder / name).read_bytes()
+            return read_regular(self.folder / name)
         except OSError as error:
             raise Bad(f"it can't be read: {error.strerror}") from error
 
@@ -1236,7 +1252,9 @@ class Log:
             raise Bad("the window is sealed already")
         if key.name != f"{self.origin}/{entry['window']}" or key in self.bound:
             raise Bad("a window key is named after its window, and bound once")
-        if at < window.keys[-1][0] if window.keys else (at, root) != (0, sha256()):
+        if at < window.keys[-1][0] if window.keys else at != 0:
+            raise Bad("a window is opened without records, and goes on from where it was")
+        if at == 0 and root != sha256():
             raise Bad("a window is opened without records, and goes on from where it was")
         self.bound.add(key)
         window.keys.append((at, root, key))
@@ -1259,10 +1277,11 @@ class Log:
         """The folder holds what the log's size calls for, and nothing else."""
         expected, count, level = {CHECKPOINT_NAME, *([COSIGNED_NAME] if self.cosigned else [])}, self.size, "entries"
         expected |= {f"handover-{known['from']:012}" for known in self.identities[1:]}
-        while count:
+        # Where entries are missing, which is found already, the size is but a claim, and as many names are not made from it.
+        whole = len(self.leaves) == self.size
+        while count and whole:
             expected |= {tile_path(level, at // TILE_WIDTH, min(TILE_WIDTH, count - at)) for at in range(0, count, TILE_WIDTH)}
             count, level = (count, 0) if level == "entries" else (count // TILE_WIDTH, level + 1)
-        folders = {path[:at] for path in expected for at, c in enumerate(path) if c == "/"}
         left = [""]
         while left:
             below = left.pop()
@@ -1273,9 +1292,10 @@ class Log:
                 continue
             for item in names:
                 path = f"{below}/{item.name}" if below else item.name
-                if item.is_dir(follow_symlinks=False) and path in folders:
+                # An empty folder holds nothing that could mislead.
+                if item.is_dir(follow_symlinks=False) and path.count("/") < FOLDERS_MAX:
                     left.append(path)
-                elif item.is_dir(follow_symlinks=False) or path not in expected:
+                elif path not in expected and (whole or not path.startswith("tile/")):
                     self.find(path, "a log of this size does not have it")
 
     def identity_of(self, size):
@@ -1348,6 +1368,11 @@ def standing_files(manifest, redactions):
     wrong = []
     for index, redaction in redactions:
         wrong += [(index, what) for what in redact(files, redaction)]
+    # One action may come as several entries; together they take everything that they say.
+    for action, tables in (("payloads", ["payloads"]), ("records", ["payloads", "records"])):
+        last = next((index for index, redaction in reversed(redactions) if redaction["action"] == action), None)
+        if last is not None and any(file["table"] in tables for file in files):
+            wrong.append((last, "what it takes away and the files that it names do not fit"))
     return files, wrong
 
 
@@ -1431,7 +1456,7 @@ class Ledger:
     def open_note(self, folder, window):
         """The note under the key that the log binds to its size."""
         try:
-            note = (folder / NOTE_NAME).read_bytes()
+            note = read_regular(folder / NOTE_NAME)
         except FileNotFoundError as error:
             raise Bad("the folder has no note") from error
         key = window.key_of(note_size(note))
@@ -1470,7 +1495,7 @@ class Ledger:
             self.find("L5", "ledger", what, self.records)
         if window.timestamp:
             try:
-                if sha256((folder / TIMESTAMP_NAME).read_bytes()).hex() != window.timestamp:
+                if sha256(read_regular(folder / TIMESTAMP_NAME)).hex() != window.timestamp:
                     self.find("L3", TIMESTAMP_NAME, "its bytes are not those that the log names")
             except OSError as error:
                 self.find("L3", TIMESTAMP_NAME, f"it can't be read: {error.strerror}")
@@ -1513,8 +1538,7 @@ class Ledger:
             self.find("L0", name, "it is larger than FILE_BYTES_MAX")
             return None
         try:
-            with open(folder / name, "rb") as source:
-                data = source.read(FILE_BYTES_MAX + 1)
+            data = read_regular(folder / name, FILE_BYTES_MAX)
         except (OSError, ValueError) as error:
             self.find("L0", name, f"it can't be read: {error}")
             return None

@@ -18,7 +18,7 @@ use crate::{
         recover::RecoverError,
         redact::{RedactError, Redactor},
         retain::Retention,
-        windows_log::WindowsLog,
+        windows_log::{LogError, WindowsLog},
         witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
@@ -27,6 +27,7 @@ use crate::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealgate_schema::{
     Text,
+    log::{CHECKPOINT_NAME, LOG_FOLDER},
     record::{Fields, Kind},
 };
 use serde_json::json;
@@ -34,6 +35,8 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// The database, in the home.
+const DATABASE: &str = "sealgate.db";
 /// What the system takes as the path of a socket (`sun_path`, less its end).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -148,6 +151,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
+    refuse_lost_log(&home, &name)?;
     let anchoring = Anchoring::new(&name, &home.paths(), &config, disk.clone())?;
     // Before anything is signed on a disk that may have been rolled back.
     anchoring.check(identity.verifier(), None).await?;
@@ -164,7 +168,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let (ledger, log, redactor) = (opened.ledger.clone(), opened.log.clone(), opened.redactor.clone());
     let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
     anchoring.check(&signer, Some(&first)).await?;
-    let store = Store::open(&home.root().join("sealgate.db")).await?;
+    let store = Store::open(&home.root().join(DATABASE)).await?;
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sessions =
         Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &opened.found.standings, &is_sealed)
@@ -202,6 +206,15 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     gateway.tasks.spawn(beat(gateway.clone()));
     gateway.tasks.spawn(housekeep(gateway.clone()));
     Ok(Running { gateway, home })
+}
+
+/// A database without a log: evidence and journal were taken away. A new log would be a second history under the same key.
+fn refuse_lost_log(home: &Home, name: &str) -> Result<(), StartError> {
+    let checkpoint = home.paths().evidence.join(name).join(LOG_FOLDER).join(CHECKPOINT_NAME);
+    match home.root().join(DATABASE).exists() && !checkpoint.exists() {
+        true => Err(RecoverError::Log(LogError::Lost(checkpoint)).into()),
+        false => Ok(()),
+    }
 }
 
 /// A connection is two file descriptors, and the usual soft limit is 1,024. What is missing is said; the listener then waits.

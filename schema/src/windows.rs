@@ -83,7 +83,9 @@ impl Window {
     /// The fewest records that the ledger had.
     pub fn length(&self) -> u64 {
         let head = self.heads.last().map_or(0, |mark| mark.records);
-        self.seal.map_or(head, |seal| seal.at.records)
+        // A start binds a key where the ledger is, which may be further than the last head before a crash.
+        let bound = self.keys.last().map_or(0, |bound| bound.at.records);
+        self.seal.map_or(head.max(bound), |seal| seal.at.records)
     }
 
     /// Sizes at which the log names the ledger's root, ascending.

@@ -91,7 +91,8 @@ async fn a_log_is_witnessed_to_its_last_entry_and_a_disk_that_was_rolled_back_do
     copy(before.path(), &gateway.home());
     let error = gateway.try_start().await.unwrap_err().to_string();
     assert!(error.contains("witness w1") && error.contains("restore the newest copy"), "{error}");
-    // Without its log it is a new one under the same key, which the witness knows better.
+    // Without all that it knows, it is a new one under the same key, which the witness knows better.
+    std::fs::remove_file(gateway.home().join("sealgate.db")).unwrap();
     std::fs::remove_dir_all(gateway.home().join("evidence")).unwrap();
     std::fs::remove_dir_all(gateway.home().join("journal")).unwrap();
     let error = gateway.try_start().await.unwrap_err().to_string();

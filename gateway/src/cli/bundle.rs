@@ -3,7 +3,7 @@
 //! Nothing of a bundle is printed that does not hold. The words of a record are another party's: what could move a terminal's
 //! cursor is escaped.
 
-use super::{Failure, Outcome, USAGE, anchors::Trusted};
+use super::{Failure, Outcome, USAGE, anchors::Trusted, verify::plain};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sealgate_schema::{
     Record, Text,
@@ -153,11 +153,6 @@ fn print_value(name: &str, value: &Value) {
     if lines.is_empty() {
         println!("    {name:<19} (empty)");
     }
-}
-
-/// Text without characters that a terminal acts on.
-fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 fn verdict(report: &ProofReport, asked: &Asked, code: u8) -> String {

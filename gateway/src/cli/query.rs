@@ -23,8 +23,8 @@ use sealgate_schema::{
     encrypted::{self, PayloadKey},
     log::LOG_FOLDER,
     parquet::{self, Rows},
-    seal::Table,
-    verify::{Asked, EvidenceReport, Name, Report, Source, Standing},
+    seal::{State, Table},
+    verify::{Asked, EvidenceReport, Level, Name, Report, Source, Standing, Verdict},
 };
 use std::{
     cell::RefCell,
@@ -59,6 +59,9 @@ pub(super) struct Args {
     /// The key of encrypted payload files [default: those of the home]
     #[arg(long, value_name = "FILE")]
     payload_key: Vec<PathBuf>,
+    /// Answer although windows that the log names are not here
+    #[arg(long)]
+    incomplete: bool,
     /// Leave out the payloads: headers, bodies, parameters
     #[arg(long)]
     no_payloads: bool,
@@ -82,7 +85,7 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     let source = Kept { folder: source::find(&folder, &mut asked)?, files: RefCell::default() };
     asked.window = args.window.clone().or(asked.window);
     raise_open_files();
-    let report = verified(&source, &asked, &folder)?;
+    let report = verified(&source, &asked, &folder, args.incomplete)?;
     let files = Files::of(&report, &source, &asked.payload_keys, args.no_payloads)?;
     let start = tempfile::Builder::new().prefix("sealgate-query-").suffix(".sql").tempfile()?;
     fs::write(start.path(), files.prelude())?;
@@ -144,7 +147,7 @@ fn not_there(duckdb: &Path, error: &io::Error) -> Failure {
 }
 
 /// Verifies everything that is asked about; evidence that does not hold is not queried.
-fn verified(source: &Kept, asked: &Asked, folder: &Path) -> Result<EvidenceReport, Failure> {
+fn verified(source: &Kept, asked: &Asked, folder: &Path, incomplete: bool) -> Result<EvidenceReport, Failure> {
     // A decoder that gives up on damaged bytes is a finding, not a crash to print.
     std::panic::set_hook(Box::new(|_| ()));
     let report = look(source, asked);
@@ -152,6 +155,14 @@ fn verified(source: &Kept, asked: &Asked, folder: &Path) -> Result<EvidenceRepor
     if report.tampered() {
         complain(&report);
         return Err(Failure::new(1, "the evidence does not hold, and is not queried; see: sealgate verify"));
+    }
+    let missing = |ledger: &&Report| ledger.verdict(Level::L5) == Verdict::Fail;
+    for ledger in report.ledgers.iter().filter(missing) {
+        ledger.findings.list.iter().for_each(|finding| eprintln!("sealgate: {}: {finding}", ledger.folder));
+    }
+    // An open ledger is often ahead of its parts; anything else that is not here would silently be missing from the answer.
+    if !incomplete && report.ledgers.iter().filter(missing).any(|ledger| ledger.state != Some(State::Open)) {
+        return Err(Failure::new(2, "the evidence is incomplete, and is not queried; --incomplete asks what is here"));
     }
     if report.ledgers.iter().all(|ledger| ledger.files.is_empty()) {
         return Err(Failure::new(1, format!("there is no evidence in {} yet", folder.display())));

@@ -139,10 +139,10 @@ fn print(report: &EvidenceReport, args: &Args, code: u8, witnessed: &[String], t
         print_log(log);
     }
     for stray in &report.strays {
-        println!("✗ {stray}: it belongs to no ledger");
+        println!("✗ {}: it belongs to no ledger", plain(stray));
     }
     for origin in &report.missing {
-        println!("✗ {origin}: its log is pinned or its key given, and it is not here");
+        println!("✗ {}: its log is pinned or its key given, and it is not here", plain(origin));
     }
     witnessed.iter().for_each(|line| println!("{line}"));
     println!("{}", verdict(report, args, code, trusted));
@@ -163,7 +163,7 @@ fn print_ledger(report: &Report) {
                 root.get(..16).unwrap_or_default()
             );
         }
-        _ => println!("{mark} {}", report.folder),
+        _ => println!("{mark} {}", plain(&report.folder)),
     }
     for level in Level::ALL {
         println!("    {level:?} {:<26} {}", level.title(), report.verdict(level));
@@ -189,14 +189,19 @@ pub(super) fn complain(report: &EvidenceReport) {
     let ledgers = report.ledgers.iter().filter(|ledger| !ledger.holds()).map(|ledger| (&ledger.folder, &ledger.findings));
     let logs = report.logs.iter().map(|log| (&log.gateway, &log.findings));
     for (place, findings) in ledgers.chain(logs) {
-        findings.list.iter().for_each(|finding| eprintln!("  ✗ {place}: {finding}"));
+        findings.list.iter().for_each(|finding| eprintln!("  ✗ {}: {}", plain(place), plain(&finding.to_string())));
     }
-    report.strays.iter().for_each(|stray| eprintln!("  ✗ {stray}: it belongs to no ledger"));
+    report.strays.iter().for_each(|stray| eprintln!("  ✗ {}: it belongs to no ledger", plain(stray)));
+}
+
+/// Text of somebody else's making, without what would change what a terminal shows.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 fn print_findings(findings: &Findings) {
     for finding in &findings.list {
-        println!("    ✗ {finding}");
+        println!("    ✗ {}", plain(&finding.to_string()));
     }
     if findings.left_out > 0 {
         println!("    ✗ and {} more", findings.left_out);
@@ -218,7 +223,9 @@ fn verdict(report: &EvidenceReport, args: &Args, code: u8, trusted: &Trusted) ->
             let open = if open > 0 { format!(" {open} still open.") } else { String::new() };
             let pinned = report.logs.iter().all(|log| log.pinned);
             let tail = match pinned {
-                true => "L3 holds from the pinned checkpoint on; what was before it rests on whoever pinned it.",
+                true => {
+                    "L3: the log goes on from the pinned checkpoint, so nothing up to it is missing or rolled back; what came after it rests on the log as it is."
+                }
                 false => {
                     "L3 is not checked: without --pin, a log and its windows that were rolled back together would not be noticed."
                 }

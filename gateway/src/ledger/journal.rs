@@ -2,7 +2,7 @@
 //!
 //! A frame is `magic (4) ‖ length u32 LE ‖ bytes from its batch's start u32 LE ‖ CRC-32 of nonce, the latter and body u32 LE ‖
 //! body`. The nonce is random for each segment and stands in its `Start` frame (which has none), so that no client can put a
-//! frame into a body. A batch is what is written at once, and synced before the next is written: [`tear`] needs to know. A segment begins with a `Start` frame and one
+//! frame into a body. A batch is what is written at once, and synced before the next is written: `tear` needs to know. A segment begins with a `Start` frame and one
 //! `Ledger` frame for each open ledger (where it stands), holds `Record` frames, and ends with an `End` frame when it was
 //! finished in order. CRCs find torn writes; tampering is found by the record chain, which is followed again whenever
 //! a segment is read.

@@ -183,6 +183,13 @@ fn settle(
         match (sealed_records(gateway, name, parts)?, standings.contains_key(name)) {
             (Some(_), _) => parts.declare_seal(&ledger_of(gateway, name)?)?,
             (None, true) => {}
+            (None, false) if parts.manifest(&ledger_of(gateway, name)?)?.is_some() => {
+                return Err(RecoverError::RolledBack {
+                    window: name.clone(),
+                    said: "it is open".to_owned(),
+                    found: "have parts of it and no place to go on".to_owned(),
+                });
+            }
             (None, false) => {
                 let root = empty_root().to_string();
                 parts.keys().log().append(vec![Event::Seal { window: name.clone(), records: 0, root, note: None }])?;

@@ -252,6 +252,8 @@ impl Sequencer {
                 self.announce();
             }
             if self.cut_is_due() {
+                // The cut may wait for parts that are being made: a head is not to wait with it.
+                self.announce();
                 self.cut(Vec::new());
             }
         }

@@ -64,7 +64,7 @@ pub async fn stamp(remote: &Remote, url: &Uri, note: &[u8], wait: Duration) -> R
     Ok(answer.body.to_vec())
 }
 
-/// A timestamp that is on disk, for an [`Event::Timestamp`] of the log.
+/// A timestamp that is on disk, for a `timestamp` entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamped {
     /// The window.

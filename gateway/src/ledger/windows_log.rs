@@ -17,7 +17,7 @@ use super::{
 use crate::clock::Clock;
 use sealgate_schema::{
     Hash,
-    log::{CHECKPOINT_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
+    log::{CHECKPOINT_NAME, COSIGNED_NAME, Entry, Event, KeyAction, LOG_FOLDER, handover_name, origin},
     merkle::{Tree, leaf_hash, range_root},
     note::{self, Checkpoint, VerifierKey},
     tiles::{self, Kind, TILE_WIDTH, Tile},
@@ -518,7 +518,14 @@ impl Writer {
         self.sign(CHECKPOINT_NAME, |writer, text| writer.start.identity.sign(text))?;
         self.retire(retired)?;
         match revoke_from {
-            Some(from) => self.write(vec![Event::Key { action: KeyAction::Revoke, key: old, from, reason }]),
+            Some(from) => {
+                // What the old key signed of more entries does not count any more, also where witnesses cosigned it.
+                match self.start.disk.remove(&self.folder.join(COSIGNED_NAME)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.disk_error(COSIGNED_NAME, &error)),
+                    _ => {}
+                }
+                self.write(vec![Event::Key { action: KeyAction::Revoke, key: old, from, reason }])
+            }
             None => Ok(()),
         }
     }

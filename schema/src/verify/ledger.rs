@@ -42,7 +42,10 @@ pub(super) fn verify(
         keys,
         encrypted: false,
     };
-    let names = source.list(folder).unwrap_or_default();
+    let names = source.list(folder).unwrap_or_else(|what| {
+        walk.find(Level::L0, None, "folder", what);
+        Vec::new()
+    });
     let (note, manifest, root) = match walk.open(window) {
         Ok(opened) => opened,
         Err(what) => {
@@ -475,6 +478,15 @@ pub fn standing(manifest: &Manifest, window: &Window) -> (Vec<Standing>, Vec<(u6
     let mut wrong = Vec::new();
     for (index, redaction) in &window.redactions {
         wrong.extend(redact(&mut files, redaction).into_iter().map(|what| (*index, what)));
+    }
+    // One action may come as several entries; together they take everything that they say.
+    for (action, left) in [(RedactionAction::Payloads, Some(Table::Payloads)), (RedactionAction::Records, None)] {
+        let last = window.redactions.iter().rev().find(|(_, redaction)| redaction.action == action);
+        if let Some((index, _)) = last
+            && files.iter().any(|file| left.is_none_or(|table| file.file.table == table))
+        {
+            wrong.push((*index, "what it takes away and the files that it names do not fit".to_owned()));
+        }
     }
     (files, wrong)
 }

@@ -9,7 +9,7 @@
 //! 3. the old files are removed. The blocks that they had are the file system's matter
 //!
 //! A shredded key goes by the same order: the entry, then the key; a key whose end is in the log is destroyed by the next start.
-//! Open windows are not touched: their records are in the journal too. Which rows are meant: [`select`].
+//! Open windows are not touched: their records are in the journal too. Which rows are meant: `select`.
 
 mod select;
 
