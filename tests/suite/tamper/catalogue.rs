@@ -132,7 +132,6 @@ fn expected(caught: Caught) -> (Due, Due) {
         }
         Caught::NothingFound => ((2, None), (2, None)),
         Caught::WithPin => ((0, None), (1, Some("L3"))),
-        Caught::MissedWithPin => ((0, None), (2, Some("L5"))),
         Caught::Never => ((0, None), (0, None)),
     }
 }
@@ -150,7 +149,7 @@ pub(super) fn page(lines: &[Line]) -> String {
         kinds.len(),
         lines.len(),
         lines.len(),
-        count(|caught| matches!(caught, Caught::WithPin | Caught::MissedWithPin)),
+        count(|caught| matches!(caught, Caught::WithPin)),
         count(|caught| caught == Caught::Never),
     )
     .unwrap();
@@ -190,7 +189,6 @@ fn row(page: &mut String, line: &Line) {
         Caught::At(level) => (format!("{level:?}"), line.plain[0].exit.to_string()),
         Caught::NothingFound => ("nothing found".to_owned(), "2".to_owned()),
         Caught::WithPin => ("**not caught without `--pin`**; with it L3".to_owned(), "0; 1".to_owned()),
-        Caught::MissedWithPin => ("**not caught without `--pin`**; with it L5".to_owned(), "0; 2".to_owned()),
         Caught::Never => ("**not caught**".to_owned(), "0".to_owned()),
     };
     let [rust, py] = line.pinned.as_ref().unwrap_or(&line.plain).each_ref().map(levels);

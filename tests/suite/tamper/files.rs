@@ -172,7 +172,7 @@ fn gone() -> Vec<Tampering> {
         always("all evidence is gone", &[Case { caught: Caught::NothingFound, ..all(Holds::Nothing, L0) }], |world| {
             world.files.clear();
         }),
-        line("a gateway's folder is gone, another's is there", &[other(Holds::Nothing, Caught::MissedWithPin)], |world| {
+        line("a gateway's folder is gone, another's is there", &[other(Holds::Nothing, Caught::At(L5))], |world| {
             let folder = format!("{}/", world.gateways[0].name);
             world.files.retain(|path, _| !path.starts_with(&folder));
             world.gateways.len() > 1

@@ -30,8 +30,6 @@ pub(super) enum Caught {
     NothingFound,
     /// Exit code 0 without a pin; with one L3 fails, exit code 1.
     WithPin,
-    /// Exit code 0 without a pin; with one the log is missed, exit code 2.
-    MissedWithPin,
     /// Exit code 0, with a pin and without.
     Never,
 }
