@@ -8,12 +8,12 @@ use crate::{
     ledger::{
         Draft, Ledger, Paths,
         disk::Disk,
-        remote::{self, Remote},
         timestamp::{self, Stamped, Stamping},
         windows_log::WindowsLog,
         witness::{self, Anchor, AnchorEvent, WitnessError, Witnesses, rounds::Ends},
     },
     limits::{ANCHOR_EVENTS_MAX, TIMESTAMPS_PENDING_MAX},
+    remote::{self, Remote},
     sessions::Sessions,
 };
 use sealgate_schema::{

@@ -190,7 +190,7 @@ impl Config {
             return Err("retention.payloads_keep_days is at most records_keep_days: payloads go with their records".to_owned());
         }
         if let Some(timestamp) = &self.timestamp {
-            crate::ledger::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
+            crate::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
         }
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),

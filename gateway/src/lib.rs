@@ -61,6 +61,7 @@ pub mod ledger;
 pub mod limits;
 pub mod observe;
 pub mod refusal;
+pub mod remote;
 pub mod reply;
 pub mod sessions;
 pub mod witness;

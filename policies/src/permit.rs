@@ -164,10 +164,10 @@ fn live(session: &Session, now: i64) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::PrincipalKind;
+    use crate::session::sample;
 
     fn session() -> Session {
-        Session::open("S-1".into(), "CHG-1".into(), "alice".into(), PrincipalKind::Human, None, "why".into(), 100, 200)
+        Session::open(sample(100, 200))
     }
 
     fn check(session: Option<&Session>, host: HostClass, now: i64, expected: Result<Way, &str>) {

@@ -7,7 +7,7 @@ use sealgate_schema::Text;
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicI64, AtomicU8, Ordering},
 };
 
 /// Who acts.
@@ -81,10 +81,10 @@ impl fmt::Display for Status {
     }
 }
 
-/// A grant. Shared by every connection that uses it: its end is one atomic store, seen by the next call of each.
-#[derive(Debug)]
-pub struct Session {
-    /// `S-` and ten letters or digits.
+/// What a session is opened with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// `S-` and twelve letters or digits.
     pub id: Text,
     /// The window it belongs to.
     pub window: Text,
@@ -94,37 +94,56 @@ pub struct Session {
     pub principal_kind: PrincipalKind,
     /// The human that the principal acts for.
     pub acting_for: Option<Text>,
+    /// What says who the principal is: `word of uid 0`, `ssh SHA256:…`, `oidc ISSUER SUBJECT`, `certificate spiffe://…`.
+    pub basis: Text,
+    /// Name of the account whose credentials its calls are signed with; the default one where none is named.
+    pub account: Option<Text>,
+    /// Role that is assumed in that account, if any.
+    pub role: Option<Text>,
+    /// Whether it was opened without approval, and owes a review.
+    pub break_glass: bool,
     /// Why, in the requester's words.
     pub reason: Text,
     /// When it was opened, in microseconds since 1970 UTC.
     pub opened: i64,
     /// When it expires, in microseconds since 1970 UTC; the first instant at which it may not call.
     pub expires: i64,
+}
+
+/// A grant. Shared by every connection that uses it: its end is one atomic store, seen by the next call of each.
+#[derive(Debug)]
+pub struct Session {
+    /// What it was opened with, as extensions left it at the load of the store.
+    opening: Opening,
+    expires: AtomicI64,
     ended: AtomicU8,
+}
+
+/// What a session was opened with is read as its own fields; its end is not among what can be read that way.
+impl std::ops::Deref for Session {
+    type Target = Opening;
+    fn deref(&self) -> &Opening {
+        &self.opening
+    }
 }
 
 impl Session {
     /// A session that may call from now on.
-    #[expect(clippy::too_many_arguments, reason = "each is a column of the store; a builder would say the same twice")]
-    pub fn open(
-        id: Text,
-        window: Text,
-        principal: Text,
-        principal_kind: PrincipalKind,
-        acting_for: Option<Text>,
-        reason: Text,
-        opened: i64,
-        expires: i64,
-    ) -> Self {
-        let ended = AtomicU8::new(Status::Open as u8);
-        Self { id, window, principal, principal_kind, acting_for, reason, opened, expires, ended }
+    pub fn open(opening: Opening) -> Self {
+        let (expires, ended) = (AtomicI64::new(opening.expires), AtomicU8::new(Status::Open as u8));
+        Self { opening, expires, ended }
+    }
+
+    /// When it expires, with every extension.
+    pub fn expires(&self) -> i64 {
+        self.expires.load(Ordering::Acquire)
     }
 
     /// Where it stands at `now`.
     pub fn status(&self, now: i64) -> Status {
         let ended = self.ended.load(Ordering::Acquire);
         match Status::ALL.into_iter().find(|status| *status as u8 == ended) {
-            Some(Status::Open) if now < self.expires => Status::Open,
+            Some(Status::Open) if now < self.expires() => Status::Open,
             Some(Status::Open) | None => Status::Expired,
             Some(ended) => ended,
         }
@@ -137,13 +156,32 @@ impl Session {
     }
 }
 
+/// A session of alice's, for tests.
+#[cfg(test)]
+pub(crate) fn sample(opened: i64, expires: i64) -> Opening {
+    Opening {
+        id: "S-1".into(),
+        window: "CHG-1".into(),
+        principal: "alice".into(),
+        principal_kind: PrincipalKind::Human,
+        acting_for: None,
+        basis: "word of a test".into(),
+        account: None,
+        role: None,
+        break_glass: false,
+        reason: "why".into(),
+        opened,
+        expires,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_end_is_final_and_expiry_is_exact() {
-        let session = Session::open("S-1".into(), "W".into(), "ci".into(), PrincipalKind::Workload, None, "why".into(), 100, 200);
+        let session = Session::open(sample(100, 200));
         assert_eq!(session.status(199), Status::Open);
         assert_eq!(session.status(200), Status::Expired);
         assert!(session.end(Status::Revoked));

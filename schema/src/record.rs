@@ -31,6 +31,22 @@ pub enum Kind {
     SessionRevoke,
     /// A session's time was over.
     SessionExpire,
+    /// Somebody asked for a session, or for more time of one.
+    SessionRequest,
+    /// Somebody approved a request, with their own signature.
+    SessionApprove,
+    /// Somebody turned a request down.
+    SessionDeny,
+    /// A session got more time.
+    SessionExtend,
+    /// Somebody other than its principal looked at a session that was opened without approval.
+    SessionReview,
+    /// A credential was made for a session, or for a child of one of its credentials.
+    CredentialIssue,
+    /// A credential ended before its session.
+    CredentialRevoke,
+    /// An administrative act that no other kind says.
+    Administration,
     /// A call that is about to leave. Written before the upstream gets a byte of it.
     Intent,
     /// The request body of a call that was still streaming when its intent was written.
@@ -57,13 +73,21 @@ pub enum Kind {
     Other(Text),
 }
 
-const KINDS: [(Kind, &str); 17] = [
+const KINDS: [(Kind, &str); 25] = [
     (Kind::WindowOpen, "window_open"),
     (Kind::WindowClose, "window_close"),
     (Kind::SessionOpen, "session_open"),
     (Kind::SessionClose, "session_close"),
     (Kind::SessionRevoke, "session_revoke"),
     (Kind::SessionExpire, "session_expire"),
+    (Kind::SessionRequest, "session_request"),
+    (Kind::SessionApprove, "session_approve"),
+    (Kind::SessionDeny, "session_deny"),
+    (Kind::SessionExtend, "session_extend"),
+    (Kind::SessionReview, "session_review"),
+    (Kind::CredentialIssue, "credential_issue"),
+    (Kind::CredentialRevoke, "credential_revoke"),
+    (Kind::Administration, "administration"),
     (Kind::Intent, "intent"),
     (Kind::RequestBody, "request_body"),
     (Kind::Outcome, "outcome"),

@@ -251,7 +251,8 @@ fn encrypt(random: &mut Random, files: &mut BTreeMap<String, Vec<u8>>, parts: &m
     }
 }
 
-fn manifest(ledger: &LedgerId, rows: &Rows, files: Vec<PartFile>, sealed: bool) -> Manifest {
+/// The manifest of a ledger whose files are these.
+pub fn manifest(ledger: &LedgerId, rows: &Rows, files: Vec<PartFile>, sealed: bool) -> Manifest {
     let mut counts = BTreeMap::new();
     for (record, _) in &rows.records {
         *counts.entry(record.fields.kind.as_str().to_owned()).or_default() += 1;

@@ -95,6 +95,8 @@ pub fn grant(window: &str) -> Grant {
         principal: "alice".into(),
         kind: PrincipalKind::Human,
         acting_for: None,
+        account: None,
+        role: None,
         duration: "1h".parse().unwrap(),
         reason: "a test".into(),
     }

@@ -88,6 +88,8 @@ impl Process {
             principal: "alice".into(),
             kind: "human".into(),
             acting_for: None,
+            account: None,
+            role: None,
             duration: "1h".into(),
             reason: "a test".into(),
         };

@@ -1,9 +1,11 @@
 //! Timestamps over seals: a real authority (openssl), and calls to it that fail, lost and kept.
 
-use sealgate::ledger::{
-    disk::LocalDisk,
+use sealgate::{
+    ledger::{
+        disk::LocalDisk,
+        timestamp::{Stamped, Stamping, TimestampError, Waits, stamp},
+    },
     remote::{Remote, url},
-    timestamp::{Stamped, Stamping, TimestampError, Waits, stamp},
 };
 use sealgate_schema::Hash;
 use sealgate_tests::{

@@ -78,6 +78,12 @@ pub struct OpenSession {
     pub kind: String,
     /// For whom.
     pub acting_for: Option<String>,
+    /// Name of the account whose credentials its calls are signed with.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Role to assume there.
+    #[serde(default)]
+    pub role: Option<String>,
     /// How long.
     #[serde(rename = "for")]
     pub duration: String,
@@ -98,6 +104,14 @@ pub struct SessionView {
     pub kind: String,
     /// For whom.
     pub acting_for: Option<String>,
+    /// What says who the principal is.
+    pub basis: String,
+    /// Name of the account whose credentials its calls are signed with.
+    pub account: Option<String>,
+    /// Role that is assumed there.
+    pub role: Option<String>,
+    /// Whether it was opened without approval.
+    pub break_glass: bool,
     /// Why.
     pub reason: String,
     /// When it was opened.

@@ -164,6 +164,8 @@ async fn open_session(
         principal: request.principal,
         kind: request.kind.parse().map_err(|error| Failure(StatusCode::BAD_REQUEST, error))?,
         acting_for: request.acting_for,
+        account: request.account,
+        role: request.role,
         duration: duration(&request.duration)?,
         reason: request.reason,
     };
@@ -261,9 +263,13 @@ fn session_view(session: &Session, now: i64) -> SessionView {
         principal: session.principal.to_string(),
         kind: session.principal_kind.as_str().to_owned(),
         acting_for: session.acting_for.as_deref().map(str::to_owned),
+        basis: session.basis.to_string(),
+        account: session.account.as_deref().map(str::to_owned),
+        role: session.role.as_deref().map(str::to_owned),
+        break_glass: session.break_glass,
         reason: session.reason.to_string(),
         opened: rfc3339(session.opened),
-        expires: rfc3339(session.expires),
+        expires: rfc3339(session.expires()),
         status: session.status(now).as_str().to_owned(),
     }
 }

@@ -87,6 +87,8 @@ async fn recorded(home: &Path, args: &Args) -> Outcome {
         principal: args.principal.clone().unwrap_or_else(|| "unknown".to_owned()),
         kind: args.kind.clone(),
         acting_for: None,
+        account: None,
+        role: None,
         duration: args.duration.clone(),
         reason: args.reason.clone(),
     };

@@ -28,6 +28,12 @@ pub(super) enum Command {
         /// The human that a workload or agent acts for
         #[arg(long, value_name = "PRINCIPAL")]
         acting_for: Option<String>,
+        /// Account whose credentials its calls are signed with (an [[account]] of the configuration)
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+        /// Role to assume there
+        #[arg(long, value_name = "ARN")]
+        role: Option<String>,
         /// How long, for example 1h
         #[arg(long = "for", value_name = "DURATION")]
         duration: String,
@@ -77,8 +83,9 @@ pub(super) enum Command {
 
 pub(super) async fn run(home: &Path, command: Command) -> Outcome {
     match command {
-        Command::Open { window, principal, kind, acting_for, duration, reason, quiet } => {
-            let session = open(home, OpenSession { window, principal, kind, acting_for, duration, reason }).await?;
+        Command::Open { window, principal, kind, acting_for, account, role, duration, reason, quiet } => {
+            let request = OpenSession { window, principal, kind, acting_for, account, role, duration, reason };
+            let session = open(home, request).await?;
             if quiet { println!("{}", session.id) } else { announce(&session) }
         }
         Command::Env { id } => print_environment(&environment(home, &id).await?),

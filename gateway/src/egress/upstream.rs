@@ -74,7 +74,7 @@ impl Upstream {
 }
 
 /// An error with its causes: hyper's own text is "client error (Connect)".
-fn chain(error: &legacy::Error) -> String {
+pub(crate) fn chain(error: &legacy::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

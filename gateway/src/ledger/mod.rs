@@ -20,7 +20,6 @@ pub mod part;
 pub mod payload_keys;
 pub mod recover;
 pub mod redact;
-pub mod remote;
 pub mod retain;
 pub mod sequencer;
 mod tear;

@@ -6,11 +6,9 @@
 //! whoever verifies, with their own choice of whom to trust.
 
 use crate::{
-    ledger::{
-        disk::{Disk, write_durably},
-        remote::{Remote, RemoteError},
-    },
+    ledger::disk::{Disk, write_durably},
     limits::{TIMESTAMP_RETRY_MAX, TIMESTAMP_RETRY_MIN, TIMESTAMP_WAIT, TIMESTAMPS_PENDING_MAX},
+    remote::{Remote, RemoteError},
 };
 use bytes::Bytes;
 use http::{StatusCode, Uri};

@@ -14,7 +14,7 @@ use crate::{
     limits::{REASON_BYTES_MAX, STANDING_WINDOWS_MAX, TIME_BOX_MAX},
 };
 use arc_swap::ArcSwapOption;
-use sealgate_policies::session::{PrincipalKind, Session, Status};
+use sealgate_policies::session::{Opening, PrincipalKind, Session, Status};
 use sealgate_schema::{
     Text,
     id::check_name,
@@ -59,6 +59,10 @@ pub struct Grant {
     pub kind: PrincipalKind,
     /// For whom.
     pub acting_for: Option<String>,
+    /// Name of the account to sign with.
+    pub account: Option<String>,
+    /// Role to assume there.
+    pub role: Option<String>,
     /// How long.
     pub duration: jiff::SignedDuration,
     /// Why.
@@ -234,16 +238,20 @@ impl Sessions {
         let now = self.clock.now();
         let window_closes = self.open_window_closes(&grant.window, now)?;
         let expires = now.saturating_add(time_box(grant.duration)?).min(window_closes);
-        let session = Arc::new(Session::open(
-            token::new_session_id().into(),
-            grant.window.into(),
-            grant.principal.into(),
-            grant.kind,
-            grant.acting_for.map(Text::from),
-            grant.reason.into(),
-            now,
+        let session = Arc::new(Session::open(Opening {
+            id: token::new_session_id().into(),
+            window: grant.window.into(),
+            principal: grant.principal.into(),
+            principal_kind: grant.kind,
+            acting_for: grant.acting_for.map(Text::from),
+            basis: format!("word of {actor}").into(),
+            account: grant.account.map(Text::from),
+            role: grant.role.map(Text::from),
+            break_glass: false,
+            reason: grant.reason.into(),
+            opened: now,
             expires,
-        ));
+        }));
         let detail = json!({ "reason": session.reason.as_str(), "expires": rfc3339(expires), "by": actor });
         self.record(&session, Kind::SessionOpen, detail).await?;
         self.store.add_session(&session).await?;
@@ -318,7 +326,7 @@ impl Sessions {
         {
             let mut table = self.table_mut();
             let Table { sessions, ends, .. } = &mut *table;
-            for session in sessions.values().filter(|session| session.expires <= now) {
+            for session in sessions.values().filter(|session| session.expires() <= now) {
                 begin_end(session, now, Status::Expired, json!({}), ends);
             }
         }
@@ -391,9 +399,9 @@ fn standing_window(id: Text, opened: i64) -> Window {
 
 /// Ends a session in memory, as expired where its time was over already, and notes what is to be written down.
 fn begin_end(session: &Session, now: i64, how: Status, mut detail: serde_json::Value, ends: &mut BTreeMap<Text, End>) -> bool {
-    let how = if session.expires <= now { Status::Expired } else { how };
+    let how = if session.expires() <= now { Status::Expired } else { how };
     if how == Status::Expired {
-        detail = json!({ "expired": rfc3339(session.expires) });
+        detail = json!({ "expired": rfc3339(session.expires()) });
     }
     let ended = session.end(how);
     if ended {

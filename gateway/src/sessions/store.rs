@@ -2,7 +2,7 @@
 //!
 //! The store is what a restart starts from. It is not evidence: that is the ledger, which is written first.
 
-use sealgate_policies::session::{PrincipalKind, Session, Status};
+use sealgate_policies::session::{Opening, PrincipalKind, Session, Status};
 use sealgate_schema::Text;
 use sqlx::{
     Row, SqlitePool,
@@ -77,7 +77,8 @@ impl Store {
         sqlx::query(
             "CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, window_id TEXT NOT NULL REFERENCES windows(id), \
              principal TEXT NOT NULL, principal_kind TEXT NOT NULL, acting_for TEXT, reason TEXT NOT NULL, \
-             opened BIGINT NOT NULL, expires BIGINT NOT NULL, status TEXT NOT NULL)",
+             opened BIGINT NOT NULL, expires BIGINT NOT NULL, status TEXT NOT NULL, basis TEXT NOT NULL, account TEXT, role TEXT, \
+             break_glass BIGINT NOT NULL)",
         )
         .execute(&pool)
         .await?;
@@ -107,8 +108,8 @@ impl Store {
     /// Adds a session.
     pub async fn add_session(&self, session: &Session) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "INSERT INTO sessions (id, window_id, principal, principal_kind, acting_for, reason, opened, expires, status) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open')",
+            "INSERT INTO sessions (id, window_id, principal, principal_kind, acting_for, reason, opened, expires, status, \
+             basis, account, role, break_glass) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11, $12)",
         )
         .bind(session.id.as_str())
         .bind(session.window.as_str())
@@ -117,7 +118,11 @@ impl Store {
         .bind(session.acting_for.as_deref())
         .bind(session.reason.as_str())
         .bind(session.opened)
-        .bind(session.expires)
+        .bind(session.expires())
+        .bind(session.basis.as_str())
+        .bind(session.account.as_deref())
+        .bind(session.role.as_deref())
+        .bind(i64::from(session.break_glass))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -138,8 +143,8 @@ impl Store {
     /// All sessions, oldest first, with the end that was written down.
     pub async fn sessions(&self) -> Result<Vec<Session>, sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT id, window_id, principal, principal_kind, acting_for, reason, opened, expires, status \
-             FROM sessions ORDER BY opened, id",
+            "SELECT id, window_id, principal, principal_kind, acting_for, reason, opened, expires, status, basis, account, role, \
+             break_glass FROM sessions ORDER BY opened, id",
         );
         rows.fetch_all(&self.pool).await?.iter().map(session).collect()
     }
@@ -166,16 +171,22 @@ fn window(row: &SqliteRow) -> Result<Window, sqlx::Error> {
 fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     let kind: String = row.try_get("principal_kind")?;
     let status: String = row.try_get("status")?;
-    let session = Session::open(
-        row.try_get::<String, _>("id")?.into(),
-        row.try_get::<String, _>("window_id")?.into(),
-        row.try_get::<String, _>("principal")?.into(),
-        kind.parse::<PrincipalKind>().map_err(|_| unknown("sessions.principal_kind", &kind))?,
-        row.try_get::<Option<String>, _>("acting_for")?.map(Text::from),
-        row.try_get::<String, _>("reason")?.into(),
-        row.try_get("opened")?,
-        row.try_get("expires")?,
-    );
+    let text = |column: &str| row.try_get::<String, _>(column).map(Text::from);
+    let optional = |column: &str| row.try_get::<Option<String>, _>(column).map(|text| text.map(Text::from));
+    let session = Session::open(Opening {
+        id: text("id")?,
+        window: text("window_id")?,
+        principal: text("principal")?,
+        principal_kind: kind.parse::<PrincipalKind>().map_err(|_| unknown("sessions.principal_kind", &kind))?,
+        acting_for: optional("acting_for")?,
+        basis: text("basis")?,
+        account: optional("account")?,
+        role: optional("role")?,
+        break_glass: row.try_get::<i64, _>("break_glass")? != 0,
+        reason: text("reason")?,
+        opened: row.try_get("opened")?,
+        expires: row.try_get("expires")?,
+    });
     session.end(Status::parse(&status).ok_or_else(|| unknown("sessions.status", &status))?);
     Ok(session)
 }

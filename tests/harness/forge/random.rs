@@ -1,22 +1,18 @@
-//! A small seeded generator (SplitMix64) and the awkward values that it draws. Not for anything secret.
+//! The awkward values that a seeded generator draws. Not for anything secret.
 
 /// The same seed gives the same values, on every machine.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random(crate::random::Random);
 
 impl Random {
     /// Starts from a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(crate::random::Random::new(seed))
     }
 
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.number()
     }
 
     /// A number below `end`; 0 where `end` is 0.

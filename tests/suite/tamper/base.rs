@@ -6,12 +6,13 @@ use sealgate_schema::{
     log::{Entry, Event, KeyAction, RedactedFile, Redaction, RedactionAction, Successor, TIMESTAMP_NAME, origin},
     note::SigningKey,
     parquet::{write_payloads, write_records},
-    seal::{MANIFEST_FORMAT, Manifest, NOTE_NAME, PartFile, State, Table},
+    seal::{Manifest, NOTE_NAME, PartFile, Table},
 };
 use sealgate_tests::{
     client::{Client, Speak, caller_identity},
     forge::{
         log::{Identity, log_files},
+        manifest,
         random::Random,
         story::{Rows, erase, story},
     },
@@ -157,24 +158,6 @@ fn part(
         let (records, rows, length) = ((end - start) as u64, count as u64, bytes.len() as u64);
         parts.push(PartFile { name: name.clone(), table, first_seq, records, rows, bytes: length, sha256, key: None });
         files.insert(name, bytes);
-    }
-}
-
-fn manifest(ledger: &LedgerId, rows: &Rows, files: Vec<PartFile>, sealed: bool) -> Manifest {
-    let mut counts = BTreeMap::new();
-    for (record, _) in &rows.records {
-        *counts.entry(record.fields.kind.as_str().to_owned()).or_default() += 1;
-    }
-    Manifest {
-        format: MANIFEST_FORMAT.into(),
-        gateway: ledger.gateway().to_string(),
-        window: ledger.window().to_string(),
-        state: if sealed { State::Sealed } else { State::Open },
-        records: rows.records.len() as u64,
-        head: rows.records.last().unwrap().1.to_string(),
-        counts,
-        files,
-        software: "forge".into(),
     }
 }
 

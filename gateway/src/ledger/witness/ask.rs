@@ -2,8 +2,8 @@
 
 use super::log_files::LogFiles;
 use crate::{
-    ledger::remote::{Remote, RemoteError, url},
     limits::WITNESS_ANSWER_BYTES_MAX,
+    remote::{Remote, RemoteError, url},
 };
 use bytes::Bytes;
 use http::{StatusCode, Uri};

@@ -11,8 +11,9 @@ mod log_files;
 pub mod rounds;
 
 use crate::{
-    ledger::{disk::Disk, remote::Remote},
+    ledger::disk::Disk,
     limits::{ANCHOR_LAG_MAX, WITNESS_RETRY_MAX, WITNESS_RETRY_MIN, WITNESS_ROUND_WAIT, WITNESS_STOP_WAIT, WITNESS_WAIT},
+    remote::Remote,
 };
 use ask::{AskError, Asking, Peer, Published};
 use log_files::LogFiles;

@@ -1,13 +1,13 @@
-//! Calls to the other parties of the ledger, witnesses and timestamp authorities: small requests, small answers, a bound on
-//! each wait. A call that failed may have been done all the same; what is asked for here can be asked for again.
+//! Calls to other parties than cloud APIs (witnesses, timestamp authorities, key sets, webhooks): small requests, small answers,
+//! a bound on each wait. A call that failed may have been done all the same; what is asked for here can be asked for again.
 
-use crate::limits::IDLE_REMOTE_WAIT;
+use crate::{egress::upstream::chain, limits::IDLE_REMOTE_WAIT};
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore};
@@ -84,18 +84,6 @@ impl Remote {
         };
         tokio::time::timeout(wait, answer).await.unwrap_or(Err(RemoteError::Silent(wait)))
     }
-}
-
-/// An error with its causes: hyper's own text is "client error (Connect)".
-fn chain(error: &legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Reads a URL that a call can go to.
