@@ -5,6 +5,7 @@
 //! | may this call leave? | [`permit`] |
 //! | is this session live? | [`session`] |
 //! | is this host a cloud API? | [`hosts`] |
+//! | which host is meant by a call to the gateway itself? | [`endpoint`] |
 //! | what is this call? | [`naming`] |
 //! | what must never be written down? | [`redact`] |
 //! | what is kept how long? | [`retention`] |
@@ -20,6 +21,7 @@
     )
 )]
 
+pub mod endpoint;
 pub mod hosts;
 pub mod naming;
 pub mod permit;
