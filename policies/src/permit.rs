@@ -36,11 +36,49 @@ pub enum OtherHosts {
     Refuse,
 }
 
+/// What happens to calls that are signed with credentials that were not issued here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Foreign {
+    /// They are refused, and the refusal recorded.
+    #[default]
+    Refuse,
+    /// Those that the configuration names pass, recorded with attribution `none`.
+    Pass,
+}
+
+/// What a call is signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// Nothing.
+    None,
+    /// One that was issued here; its signature holds.
+    Issued,
+    /// One that was issued here, and has ended.
+    Ended {
+        /// Its public id.
+        id: &'a str,
+        /// How: `revoked` or `expired`.
+        how: &'static str,
+    },
+    /// One first seen in an answer that passed through here.
+    Learnt,
+    /// Any other.
+    Foreign {
+        /// Its public id.
+        id: &'a str,
+        /// Whether the configuration lets it pass.
+        passes: bool,
+    },
+}
+
 /// What the decision rests on.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
     /// The caller's session, whatever its state.
     pub session: Option<&'a Session>,
+    /// What it is signed with.
+    pub credential: Credential<'a>,
     /// What kind of host the call is for.
     pub host: HostClass,
     /// Now, in microseconds since 1970 UTC.
@@ -109,6 +147,22 @@ pub enum Refusal {
         /// Its principal.
         principal: String,
     },
+    /// The credential has ended before its session.
+    #[error("credential {id} {how}; tools that refresh theirs get a new one, others: sealgate session exec SESSION -- COMMAND")]
+    CredentialEnded {
+        /// Its public id.
+        id: String,
+        /// `was revoked` or `expired`.
+        how: &'static str,
+    },
+    /// The credential was not issued here.
+    #[error(
+        "credential {id} was not issued by sealgate; run the tool with `sealgate session exec SESSION -- COMMAND` and without a profile of its own (foreign = \"pass\" and foreign_keys let chosen ones through)"
+    )]
+    Foreign {
+        /// Its public id.
+        id: String,
+    },
     /// No session, and calls without one are refused.
     #[error("this call has no session; run the tool with: sealgate session exec SESSION -- COMMAND")]
     NoSession,
@@ -128,6 +182,8 @@ impl Refusal {
         match self {
             Self::Expired { .. } => "session-expired",
             Self::Ended { .. } => "session-ended",
+            Self::CredentialEnded { .. } => "credential-ended",
+            Self::Foreign { .. } => "foreign-credential",
             Self::NoSession => "no-session",
             Self::UnknownCloud => "unknown-cloud-host",
             Self::OtherHost => "other-host",
@@ -143,10 +199,16 @@ pub fn decide(facts: &Facts<'_>) -> Result<Permit, Refusal> {
         (HostClass::Other, OtherHosts::Refuse) => return Err(Refusal::OtherHost),
         (HostClass::CloudLike, _) => return Err(Refusal::UnknownCloud),
     };
-    match (facts.session, facts.sessionless) {
-        (Some(session), _) => live(session, facts.now).map(|()| Permit { rule: "session-live", way }),
-        (None, Sessionless::Record) => Ok(Permit { rule: "sessionless-recorded", way }),
-        (None, Sessionless::Refuse) => Err(Refusal::NoSession),
+    let rule = match (facts.session, facts.sessionless) {
+        (Some(session), _) => live(session, facts.now).map(|()| "session-live")?,
+        (None, Sessionless::Record) => "sessionless-recorded",
+        (None, Sessionless::Refuse) => return Err(Refusal::NoSession),
+    };
+    match facts.credential {
+        Credential::None | Credential::Issued | Credential::Learnt => Ok(Permit { rule, way }),
+        Credential::Ended { id, how } => Err(Refusal::CredentialEnded { id: id.to_owned(), how }),
+        Credential::Foreign { passes: true, .. } => Ok(Permit { rule: "foreign-passed", way }),
+        Credential::Foreign { id, passes: false } => Err(Refusal::Foreign { id: id.to_owned() }),
     }
 }
 
@@ -171,7 +233,8 @@ mod tests {
     }
 
     fn check(session: Option<&Session>, host: HostClass, now: i64, expected: Result<Way, &str>) {
-        let facts = Facts { session, host, now, sessionless: Sessionless::Refuse, other_hosts: OtherHosts::Tunnel };
+        let (sessionless, other_hosts) = (Sessionless::Refuse, OtherHosts::Tunnel);
+        let facts = Facts { session, credential: Credential::None, host, now, sessionless, other_hosts };
         let decided = decide(&facts);
         assert_eq!(decided.as_ref().map(Permit::way).map_err(Refusal::rule), expected);
     }
@@ -192,6 +255,7 @@ mod tests {
     fn calls_without_a_session_pass_only_where_that_is_configured() {
         let facts = Facts {
             session: None,
+            credential: Credential::None,
             host: HostClass::Aws,
             now: 0,
             sessionless: Sessionless::Record,
@@ -200,5 +264,22 @@ mod tests {
         assert_eq!(decide(&facts).map(|permit| permit.rule()), Ok("sessionless-recorded"));
         let other = Facts { host: HostClass::Other, ..facts };
         assert_eq!(decide(&other).map(|permit| permit.rule()), Err(Refusal::OtherHost));
+    }
+
+    #[test]
+    fn a_credential_from_elsewhere_or_that_ended_signs_nothing() {
+        let session = session();
+        let check = |credential, expected: Result<&str, &str>| {
+            let (sessionless, other_hosts) = (Sessionless::Refuse, OtherHosts::Tunnel);
+            let facts = Facts { session: Some(&session), credential, host: HostClass::Aws, now: 150, sessionless, other_hosts };
+            assert_eq!(decide(&facts).as_ref().map(Permit::rule).map_err(Refusal::rule), expected, "{credential:?}");
+        };
+        check(Credential::Issued, Ok("session-live"));
+        check(Credential::Learnt, Ok("session-live"));
+        check(Credential::Ended { id: "ASIA1", how: "was revoked" }, Err("credential-ended"));
+        check(Credential::Foreign { id: "AKIA1", passes: false }, Err("foreign-credential"));
+        check(Credential::Foreign { id: "AKIA1", passes: true }, Ok("foreign-passed"));
+        session.end(Status::Revoked);
+        check(Credential::Foreign { id: "AKIA1", passes: true }, Err("session-ended"));
     }
 }
