@@ -156,6 +156,15 @@ install_venv() {
     "$VENV/bin/python3" -m pip install --disable-pip-version-check --no-input --progress-bar off -r "$ROOT/tests/requirements.txt"
 }
 
+# The JavaScript SDK, beside the script that uses it. Where there is no node, its test says that it was skipped.
+set_up_node() {
+    local folder=$ROOT/tests/suite/scripts/js stamp
+    command -v npm >/dev/null || return 0
+    stamp=$(openssl dgst -sha256 -r "$folder/package-lock.json" | cut -d' ' -f1)
+    [[ $(cat "$folder/node_modules/.sealgate.stamp" 2>/dev/null) != "$stamp" ]] || return 0
+    npm ci --prefix "$folder" --no-progress && echo "$stamp" >"$folder/node_modules/.sealgate.stamp"
+}
+
 # The binary: builds it unless one is named, and sets SEALGATE_BIN.
 build_sealgate() {
     if [[ -z ${SEALGATE_BIN:-} ]]; then

@@ -8,7 +8,7 @@ use crate::{
     limits::{CAPTURE_BYTES, CAPTURE_BYTES_MAX},
 };
 use sealgate_policies::{
-    permit::{OtherHosts, Sessionless},
+    permit::{Foreign, OtherHosts, Sessionless},
     retention::Keep,
 };
 use serde::Deserialize;
@@ -32,6 +32,12 @@ pub struct Config {
     pub other_hosts: OtherHosts,
     /// Calls without a session: `refuse` or `record`.
     pub sessionless: Sessionless,
+    /// Calls signed with credentials that were not issued here: `refuse` or `pass`.
+    pub foreign: Foreign,
+    /// Those that pass: access key ids, or their beginnings with a `*` after them.
+    pub foreign_keys: Vec<String>,
+    /// Whether credentials in answers (AssumeRole and its kin) are kept inside, and the client gets others for them.
+    pub contain: bool,
     /// Bytes kept of each body; 0 keeps none (length and hash stay).
     pub capture_bytes: usize,
     /// Hosts that go elsewhere.
@@ -92,6 +98,8 @@ pub struct UpstreamConfig {
     pub answer_seconds: u64,
     /// Between two pieces of an answer.
     pub idle_seconds: u64,
+    /// Whether `User-Agent` carries the place of the call's record, `sealgate/WINDOW.SEQ`, which the provider's own log then has.
+    pub mark: bool,
 }
 
 /// After how many days a sealed window loses what; without a number it is kept.
@@ -126,6 +134,9 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
             other_hosts: OtherHosts::default(),
             sessionless: Sessionless::default(),
+            foreign: Foreign::default(),
+            foreign_keys: Vec::new(),
+            contain: true,
             capture_bytes: CAPTURE_BYTES,
             route: Vec::new(),
             ledger: LedgerConfig::default(),
@@ -145,7 +156,7 @@ impl Default for LedgerConfig {
 
 impl Default for UpstreamConfig {
     fn default() -> Self {
-        Self { connect_seconds: 10, answer_seconds: 900, idle_seconds: 300 }
+        Self { connect_seconds: 10, answer_seconds: 900, idle_seconds: 300, mark: true }
     }
 }
 
@@ -174,9 +185,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether a call may be signed with this credential, which was not issued here.
+    pub fn passes(&self, access_key_id: &str) -> bool {
+        let fits = |key: &String| match key.strip_suffix('*') {
+            Some(beginning) => access_key_id.starts_with(beginning),
+            None => key == access_key_id,
+        };
+        self.foreign == Foreign::Pass && self.foreign_keys.iter().any(fits)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.capture_bytes > CAPTURE_BYTES_MAX {
             return Err(format!("capture_bytes is at most {CAPTURE_BYTES_MAX}"));
+        }
+        if self.foreign == Foreign::Pass && self.foreign_keys.is_empty() {
+            return Err("foreign = \"pass\" needs foreign_keys: the access key ids that pass, for example [\"AKIAIOSFODNN7EXAMPLE\"], or [\"*\"] for all".to_owned());
         }
         if self.ledger.part_records == 0 || self.ledger.part_seconds == 0 {
             return Err("ledger.part_records and ledger.part_seconds are 1 or more".to_owned());

@@ -4,16 +4,17 @@
 use crate::{
     app::Gateway,
     egress::{
-        body::read_ahead,
-        resign::{resign, strip_hop_by_hop},
+        body::{Ahead, read_ahead},
+        resign::{Outgoing, mark, resign, strip_hop_by_hop},
     },
-    identify::Caller,
+    identify::{Caller, signer::Signer},
     ingress::listener::Place,
     interpret::{Sheet, interpret},
     observe::{AnswerBody, Observer, Watch, observe},
     refusal::{Refused, refuse},
+    sigv4::Proof,
 };
-use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Authority};
+use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts, uri::Authority};
 use hyper::body::Incoming;
 use sealgate_policies::{
     hosts::HostClass,
@@ -22,17 +23,31 @@ use sealgate_policies::{
 use sealgate_schema::{Text, record::Kind};
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
-/// What a client connection knows once, for all calls on it.
+/// What a client connection knows once, for all calls on it; in endpoint mode, what one call knows.
 #[derive(Debug)]
 pub struct Tunnel {
     /// The gateway.
     pub gateway: Arc<Gateway>,
     /// Who is calling.
     pub caller: Caller,
-    /// Host and port that the client asked for with CONNECT.
+    /// Host and port that the client means.
     pub target: Target,
+    /// How the client came to mean it.
+    pub way: Way,
     /// Its place among the connections.
     pub(crate) _place: Place,
+}
+
+/// How a client's calls come here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// By CONNECT to the cloud's host, whose name stands in every call.
+    Proxy,
+    /// As if the gateway were the cloud: the call names the gateway, and leaves with this path instead of its own.
+    Endpoint {
+        /// Path without the part that named the host.
+        path: String,
+    },
 }
 
 /// Where a tunnel leads.
@@ -65,38 +80,77 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
     // Before anything is read from them: what the upstream won't see must not name the call.
     strip_hop_by_hop(&mut parts.headers);
 
-    // What is it? Read as much of the body as it takes to name the call, mask, name.
-    let ahead = read_ahead(&parts.headers, body, gateway.config.capture_bytes, &gateway.tasks).await?;
-    interpret(&parts, &uri, &ahead, gateway.config.capture_bytes, sheet);
+    // Who signed it, and what is it? Read as much of the body as these two take, mask, name.
+    let signer = Signer::of(gateway, &parts);
+    let capture_bytes =
+        signer.session().or(tunnel.caller.session.as_ref()).map_or(gateway.config.capture_bytes, |s| gateway.capture_bytes(s));
+    let ahead = read_ahead(&parts.headers, body, signer.needs(), capture_bytes, gateway).await?;
+    interpret(&parts, &uri, &ahead, capture_bytes, sheet);
 
-    // May it leave?
+    // Whose call does that make it?
+    let now = gateway.clock.now();
+    let proof = attribute(tunnel, &signer, &parts, &ahead, now)?;
+    sheet.attribute(&signer, proof.as_ref());
+
+    // May it leave, and signed with what?
     let permit = decide(&Facts {
-        session: tunnel.caller.session.as_deref(),
+        session: sheet.caller().session.as_deref(),
+        credential: signer.facts(sheet.naming().credential.as_deref(), &gateway.config, now)?,
         host: tunnel.target.class,
-        now: gateway.clock.now(),
+        now,
         sessionless: gateway.config.sessionless,
         other_hosts: gateway.config.other_hosts,
     })?;
+    let real = signer.real(gateway).await?;
 
     // Write it down. After this line it is on disk; before it nothing has left.
     let intent = sheet.draft(Kind::Intent, "permit", permit.rule());
-    let receipt = gateway.ledger.intend(tunnel.caller.window(gateway)?, intent, permit).await?;
+    let receipt = gateway.ledger.intend(sheet.caller().window(gateway)?, intent, permit).await?;
 
-    // Send it, and write down what became of it while the answer streams through.
-    let watch = Watch::new(tunnel, sheet, &parts, &ahead);
-    let (signed, call) = resign(receipt, parts, uri, ahead.body);
+    // Sign it, send it, and write down what became of it while the answer streams through.
+    let watch = Watch::new(tunnel, sheet, &signer, &parts, &ahead);
+    let mark = gateway.config.upstream.mark.then(|| mark(sheet.caller(), receipt.placed()));
+    let (signed, call) = resign(receipt, Outgoing { parts, uri, body: ahead.body, mark }, signer.signing(real, proof, now));
     let observer = Observer::new(watch, call);
     let (upstream, _) = gateway.upstreams.way(&tunnel.target.host);
-    let answer = upstream.send(signed).await;
+    let answer = observer.while_right(upstream.send(signed)).await;
     Ok(observe(observer, answer, upstream.waits()).await)
 }
 
+/// Whose call it is: that of the credential which signed it, where that knows its session, else its connection's. What is said
+/// of the signature is true from here on.
+fn attribute(tunnel: &Tunnel, signer: &Signer, parts: &Parts, ahead: &Ahead, now: i64) -> Result<Option<Proof>, Refused> {
+    if let (Some(connection), Some(session)) = (&tunnel.caller.session, signer.session())
+        && connection.id != session.id
+    {
+        return Err(Refused::OtherSession { connection: connection.id.to_string(), signer: session.id.to_string() });
+    }
+    if tunnel.way != Way::Proxy && signer.credential().is_none() {
+        return Err(Refused::EndpointSigner(if matches!(signer, Signer::Nobody) { "not signed" } else { "signed with another" }));
+    }
+    let body = ahead.streaming.is_none().then_some(&*ahead.bytes);
+    Ok(signer.prove(parts, body, now)?)
+}
+
 /// Where the request goes: to the host of the tunnel. Every place in which a request can name a host has to name that one:
-/// a second `Host` would reach another service than the one on record.
+/// a second `Host` would reach another service than the one on record. In endpoint mode they name the gateway.
 fn destination(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<Uri, Refused> {
     if *request.method() == Method::CONNECT {
         return Err(Refused::Malformed("a tunnel leads to one host: CONNECT within it leads nowhere"));
     }
+    let asked = request.uri();
+    let path = match &tunnel.way {
+        Way::Proxy => {
+            names_one_host(tunnel, request)?;
+            asked.path_and_query().map_or("/", |path| path.as_str()).to_owned()
+        }
+        Way::Endpoint { path } => asked.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
+    };
+    let uri = Uri::builder().scheme("https").authority(tunnel.target.authority.clone()).path_and_query(path).build();
+    uri.map_err(|_| Refused::Malformed("the request target is not a path"))
+}
+
+fn names_one_host(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<(), Refused> {
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let named = authority.into_iter().chain(request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes));
     let (mut any, host) = (false, &tunnel.target.host);
@@ -109,10 +163,5 @@ fn destination(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<Uri, Refu
             return Err(Refused::WrongHost { tunnel: host.to_string(), request: named.host().to_owned() });
         }
     }
-    if !any {
-        return Err(Refused::Malformed("the request names no host"));
-    }
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let uri = Uri::builder().scheme("https").authority(tunnel.target.authority.clone()).path_and_query(path).build();
-    uri.map_err(|_| Refused::Malformed("the request target is not a path"))
+    if any { Ok(()) } else { Err(Refused::Malformed("the request names no host")) }
 }

@@ -6,10 +6,13 @@ use crate::{
         capture::{Capture, Labels},
     },
     exchange::Tunnel,
+    identify::{Caller, signer::Signer},
     ledger::{Draft, row_salt},
+    limits::READ_AHEAD_BYTES_MAX,
+    sigv4::Proof,
 };
 use bytes::Bytes;
-use http::{Request, Uri, header, request::Parts};
+use http::{HeaderMap, Request, Uri, header, request::Parts};
 use sealgate_policies::{naming::aws, redact};
 use sealgate_schema::{
     Payload,
@@ -22,6 +25,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Sheet {
     started: Instant,
+    caller: Caller,
     fields: Fields,
     payload: Option<Payload>,
     naming: aws::Call,
@@ -38,7 +42,32 @@ impl Sheet {
         fields.path = Some(redact::text(request.uri().path()).into_owned().into());
         let user_agent = request.headers().get(header::USER_AGENT);
         fields.user_agent = user_agent.map(|value| redact::text(&String::from_utf8_lossy(value.as_bytes())).into_owned().into());
-        Self { started, fields, payload: None, naming: unnamed() }
+        let naming = unnamed(guess(request.headers()));
+        Self { started, caller: tunnel.caller.clone(), fields, payload: None, naming }
+    }
+
+    /// Whose call it is, as far as that is known.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Notes who signed the call, when that is proven or needs no proof.
+    pub fn attribute(&mut self, signer: &Signer, proof: Option<&Proof>) {
+        if let Some(session) = signer.session() {
+            self.caller.session = Some(session.clone());
+            crate::sessions::describe(session, &mut self.fields);
+        }
+        if let Some(attribution) = signer.attribution() {
+            self.fields.attribution = Some(attribution.into());
+        }
+        let chain = signer.chain();
+        if !chain.is_empty() {
+            self.fields.credential = chain.first().cloned();
+            self.fields.credential_chain = chain;
+        }
+        if let (Some(payload), Some(proof)) = (&mut self.payload, proof) {
+            payload.proof = Some(proof.to_json().into());
+        }
     }
 
     /// When the call arrived.
@@ -73,8 +102,20 @@ impl Sheet {
     }
 }
 
-/// A call of which nothing is known.
-fn unnamed() -> aws::Call {
+/// The protocol that a call seems to speak, for a refusal before it is named.
+fn guess(headers: &HeaderMap) -> aws::Protocol {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if headers.contains_key("x-amz-target") {
+        return aws::Protocol::Json;
+    }
+    if text(header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded") {
+        return aws::Protocol::Query;
+    }
+    if text(header::AUTHORIZATION).contains("/s3/aws4_request") { aws::Protocol::S3 } else { aws::Protocol::Unknown }
+}
+
+/// A call of which nothing is known but the protocol that it seems to speak.
+fn unnamed(protocol: aws::Protocol) -> aws::Call {
     aws::Call {
         service: None,
         region: None,
@@ -82,7 +123,7 @@ fn unnamed() -> aws::Call {
         operation: None,
         access: "unknown".into(),
         resources: Vec::new(),
-        protocol: aws::Protocol::Unknown,
+        protocol,
         signature: aws::Signature::None,
         parameters: None,
     }
@@ -106,7 +147,7 @@ pub fn interpret(parts: &Parts, uri: &Uri, ahead: &Ahead, capture_bytes: usize, 
         query: payload.query.as_deref(),
         headers: &parts.headers,
         body: masked.as_deref(),
-        body_complete: ahead.streaming.is_none(),
+        body_complete: ahead.streaming.is_none() && ahead.bytes.len() <= READ_AHEAD_BYTES_MAX,
     };
     let named = aws::interpret(&request);
     payload.parameters.clone_from(&named.parameters);
@@ -130,11 +171,12 @@ fn body(parts: &Parts, ahead: &Ahead, capture_bytes: usize, payload: &mut Payloa
         let mut capture = Capture::new(capture_bytes);
         capture.take(&ahead.bytes);
         let kept = capture.fill(labels, payload);
-        // With a small capture the whole body was read all the same: name the call by it.
-        return if kept.as_ref().is_some_and(|kept| kept.len() >= ahead.bytes.len()) {
+        // With a small capture more of the body was read all the same: name the call by that.
+        let looked_at = ahead.bytes.slice(..ahead.bytes.len().min(READ_AHEAD_BYTES_MAX));
+        return if kept.as_ref().is_some_and(|kept| kept.len() >= looked_at.len()) {
             kept
         } else {
-            masked(&ahead.bytes, true, labels).or(kept)
+            masked(&looked_at, looked_at.len() == ahead.bytes.len(), labels).or(kept)
         };
     }
     payload.body_capture = Some(Kept::Streamed);

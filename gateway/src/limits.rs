@@ -12,6 +12,13 @@ pub const CALL_SLOT_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a request body that are read before the intent is written. AWS's largest body with parameters in it that is
 /// common (CloudFormation templates, 51 KiB; DynamoDB pages) fits.
 pub const READ_AHEAD_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a request body that is held whole because its signature covers it and the request does not declare its hash: all
+/// services but S3. The largest that AWS takes that way is Lambda's code in a call, 50 MiB before its base64.
+pub const HELD_BODY_BYTES_MAX: usize = 80 << 20;
+/// Bytes of such bodies at once, beyond the 256 KiB that every call may read.
+pub const HELD_BODIES_BYTES_MAX: usize = 512 << 20;
+/// Bytes of an answer that hands out credentials and is read whole, so that they can be kept inside. AWS's are below 4 KiB.
+pub const ISSUING_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a refused or failed call's body that are read and thrown away, so that the client reads the answer: an S3
 /// part as SDKs send them, twice.
 pub const DISCARD_BYTES_MAX: usize = 16 << 20;

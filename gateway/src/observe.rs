@@ -44,6 +44,9 @@ pub struct Watch {
     naming: aws::Call,
     request_headers: Option<HeaderMap>,
     request_body: Option<SharedCapture>,
+    gateway: Arc<Gateway>,
+    right: Right,
+    issues: Option<issued::Kind>,
     capture_bytes: usize,
     /// `WINDOW` of the records, for messages.
     window: Option<Text>,
@@ -71,15 +74,19 @@ enum End {
 
 impl Watch {
     /// Notes it.
-    pub fn new(tunnel: &Tunnel, sheet: &Sheet, parts: &Parts, ahead: &Ahead) -> Self {
+    pub fn new(tunnel: &Tunnel, sheet: &Sheet, signer: &Signer, parts: &Parts, ahead: &Ahead, capture_bytes: usize) -> Self {
+        let (gateway, session) = (tunnel.gateway.clone(), sheet.caller().session.clone());
         Self {
             started: sheet.started(),
-            session: tunnel.caller.session.as_ref().map(|session| session.id.clone()),
+            session: session.as_ref().map(|session| session.id.clone()),
+            right: gateway.right(session.clone(), signer.credential().cloned()),
+            issues: issued::issues(sheet.naming(), &tunnel.target.host, parts.uri.path()),
             naming: sheet.naming().clone(),
             request_headers: ahead.streaming.is_some().then(|| parts.headers.clone()),
             request_body: ahead.streaming.clone(),
-            capture_bytes: tunnel.gateway.config.capture_bytes,
-            window: tunnel.caller.session.as_ref().map(|session| session.window.clone()),
+            capture_bytes,
+            window: session.map(|session| session.window.clone()),
+            gateway,
         }
     }
 }
@@ -88,6 +95,15 @@ impl Observer {
     /// Takes over the call, which from here on has its outcome written whatever happens.
     pub fn new(watch: Watch, call: OpenCall) -> Self {
         Self { call: Some(call), watch, head: None, capture: None }
+    }
+
+    /// Waits for the answer as long as the call may go on.
+    pub async fn while_right<T>(&self, answer: impl Future<Output = Result<T, UpstreamError>>) -> Result<T, UpstreamError> {
+        // The loser is the request on its way, which the upstream sees broken off, or a watch that has done nothing.
+        tokio::select! {
+            answer = answer => answer,
+            why = self.watch.right.clone().over() => Err(UpstreamError::Over(why)),
+        }
     }
 
     /// The intent's place, for a message.
@@ -180,7 +196,8 @@ pub async fn observe(
             Err(error) => return failed(observer, &error).await,
         }
     } else {
-        let state = State::Streaming { body, left: length, timer: None };
+        let over = Over(Box::pin(observer.watch.right.clone().over()));
+        let state = State::Streaming { body, left: length, timer: None, over };
         return Response::from_parts(parts, AnswerBody(Inner::Observed(Box::new(Observed { observer, state, idle: waits.idle }))));
     };
     let name = observer.name();
@@ -259,6 +276,7 @@ enum State {
         body: Incoming,
         left: Option<u64>,
         timer: Option<Pin<Box<Sleep>>>,
+        over: Over,
     },
     /// The answer is complete; `held` goes out when its outcome is on disk.
     Settling {
@@ -269,12 +287,24 @@ enum State {
     Done,
 }
 
+/// Resolves when the call may not go on.
+struct Over(Pin<Box<dyn Future<Output = String> + Send>>);
+
+impl std::fmt::Debug for Over {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Over")
+    }
+}
+
 /// Why an answer was cut: the client sees a broken connection, never a complete answer that is not on record.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// The upstream broke off.
     #[error("the upstream's answer broke off: {0}")]
     Upstream(String),
+    /// The call may not go on.
+    #[error("{0}")]
+    Over(String),
     /// The outcome could not be written.
     #[error("the outcome could not be recorded: {0}")]
     Ledger(#[from] LedgerError),
@@ -338,7 +368,12 @@ impl Observed {
                         (Ok(_), None) => held.map(Ok),
                     });
                 }
-                State::Streaming { body, left, timer } => {
+                State::Streaming { body, left, timer, over } => {
+                    if let Poll::Ready(why) = over.0.as_mut().poll(context) {
+                        let end = End::Upstream { status: None, code: "SealgateCut", why: why.clone() };
+                        self.hold(&end, None, Some(AnswerError::Over(why)));
+                        continue;
+                    }
                     let next = match poll_within(body, timer, self.idle, context) {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(next) => next,

@@ -2,16 +2,17 @@
 
 use crate::{
     app::Gateway,
-    egress::body::BodyError,
+    egress::{body::BodyError, credentials::SourceError},
     exchange::Tunnel,
     identify::Caller,
     interpret::Sheet,
     ledger::{Draft, LedgerError},
     observe::AnswerBody,
     reply::{self, Problem},
+    sigv4::SignatureError,
 };
 use http::{Response, StatusCode};
-use sealgate_policies::permit::Refusal;
+use sealgate_policies::{endpoint::NoEndpoint, permit::Refusal};
 
 /// Why a call does not leave.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,30 @@ pub enum Refused {
         /// Host in the request.
         request: String,
     },
+    /// Its signature does not hold.
+    #[error("{0}")]
+    Signature(#[from] SignatureError),
+    /// It is signed with a credential of another session than its connection's.
+    #[error(
+        "the proxy credential is of session {connection}, the credential that signed of session {signer}; use both of one: sealgate session exec {signer} -- COMMAND"
+    )]
+    OtherSession {
+        /// Of the connection.
+        connection: String,
+        /// Of the credential.
+        signer: String,
+    },
+    /// It came to the gateway as to an endpoint, and no host could be made of what it signed.
+    #[error(transparent)]
+    Endpoint(#[from] NoEndpoint),
+    /// It came to the gateway as to an endpoint, and is not signed with a credential that was issued here.
+    #[error(
+        "the gateway as an endpoint takes calls that are signed with a session's own credential, and this one is {0}; `sealgate session env SESSION --endpoint` prints what to set"
+    )]
+    EndpointSigner(&'static str),
+    /// The credential to sign it with could not be got.
+    #[error("{0}")]
+    Source(#[from] SourceError),
     /// It is not a request that can be sent on.
     #[error("{0}")]
     Malformed(&'static str),
@@ -45,6 +70,10 @@ impl Refused {
             Self::Ledger(_) => "ledger",
             Self::Body(_) => "request-body",
             Self::WrongHost { .. } => "wrong-host",
+            Self::Signature(_) => "signature",
+            Self::OtherSession { .. } => "credential-of-another-session",
+            Self::Endpoint(_) | Self::EndpointSigner(_) => "endpoint",
+            Self::Source(_) => "credential-source",
             Self::Malformed(_) => "malformed",
         }
     }
@@ -52,7 +81,14 @@ impl Refused {
     fn problem(&self) -> Problem {
         let (status, code, record_code) = match self {
             Self::Ledger(error) => return Problem::of_ledger(error),
-            Self::Policy(_) => (StatusCode::FORBIDDEN, "AccessDenied", "SealgateRefused"),
+            Self::Policy(Refusal::CredentialEnded { .. }) => (StatusCode::FORBIDDEN, "ExpiredToken", "SealgateRefused"),
+            Self::Policy(_) | Self::OtherSession { .. } | Self::EndpointSigner(_) => {
+                (StatusCode::FORBIDDEN, "AccessDenied", "SealgateRefused")
+            }
+            Self::Signature(error) => (StatusCode::FORBIDDEN, error.code(), "SealgateSignature"),
+            Self::Endpoint(_) => (StatusCode::BAD_REQUEST, "InvalidEndpoint", "SealgateEndpoint"),
+            // SDKs try again on 503: a source that refreshes late is there the next time.
+            Self::Source(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "SealgateCredentialSource"),
             Self::Body(_) | Self::Malformed(_) => (StatusCode::BAD_REQUEST, "MalformedRequest", "SealgateMalformed"),
             Self::WrongHost { .. } => (StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequest", "SealgateWrongHost"),
         };
@@ -63,9 +99,9 @@ impl Refused {
 /// Records a refusal and answers the client. A refusal that can't be recorded is answered with that error.
 pub async fn refuse(tunnel: &Tunnel, mut sheet: Sheet, refused: Refused) -> Response<AnswerBody> {
     let problem = refused.problem();
-    let protocol = sheet.naming().protocol;
+    let (protocol, caller) = (sheet.naming().protocol, sheet.caller().clone());
     let draft = || sheet.refusal(problem.status.as_u16(), problem.record_code, refused.rule(), &problem.message);
-    match record(&tunnel.gateway, Some(&tunnel.caller), draft).await {
+    match record(&tunnel.gateway, Some(&caller), draft).await {
         Ok(id) => reply::error(protocol, &problem, &id),
         Err(error) => reply::error(protocol, &Problem::of_ledger(&error), "unrecorded"),
     }

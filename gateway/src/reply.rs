@@ -43,8 +43,15 @@ impl Problem {
         let (status, code, record_code) = match error {
             UpstreamError::Failed(_) => (StatusCode::BAD_GATEWAY, "BadGateway", "SealgateUpstreamFailed"),
             UpstreamError::Silent(_) => (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "SealgateUpstreamSilent"),
+            UpstreamError::Over(_) => (StatusCode::FORBIDDEN, "AccessDenied", "SealgateCut"),
+            UpstreamError::Body(_) => (StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "SealgateSignature"),
+            UpstreamError::Unsigned(_) => (StatusCode::BAD_REQUEST, "MalformedRequest", "SealgateUnsigned"),
         };
-        Self { status, code, record_code, message: format!("the upstream did not answer: {error}") }
+        let message = match error {
+            UpstreamError::Failed(_) | UpstreamError::Silent(_) => format!("the upstream did not answer: {error}"),
+            told => told.to_string(),
+        };
+        Self { status, code, record_code, message }
     }
 }
 

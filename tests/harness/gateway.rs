@@ -8,7 +8,10 @@ use sealgate::{
     home::Home,
     sessions::Grant,
 };
-use sealgate_policies::session::{PrincipalKind, Session};
+use sealgate_policies::{
+    permit::Foreign,
+    session::{PrincipalKind, Session},
+};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
 
@@ -32,6 +35,9 @@ impl TestGateway {
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             route: vec![route("amazonaws.com"), route("internal.test")],
+            // Most tests are about what happens to a call, whoever signed it; what is signed with issued credentials is `brokered`.
+            foreign: Foreign::Pass,
+            foreign_keys: vec!["*".into()],
             ..Config::default()
         };
         Self { folder, clock: Arc::default(), disk: Arc::default(), config, running: None }

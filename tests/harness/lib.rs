@@ -1,7 +1,7 @@
 //! One harness for the whole suite: the gateway in process ([`gateway`]), an upstream that keeps the truth ([`upstream`]),
 //! a client that speaks through CONNECT ([`client`]), a disk that fails on command ([`faults`]), evidence without a gateway
 //! ([`forge`]), verification of everything that was written ([`mod@check`]), the real programs ([`programs`]),
-//! footers that lie ([`forgeries`]), and the ledger's remote parties: [`witness`], [`tsa`], and a [`relay`] before them that
+//! footers that lie ([`forgeries`]), an S3 that checks every signature ([`s3`]), and the ledger's remote parties: [`witness`], [`tsa`], and a [`relay`] before them that
 //! fails on command.
 
 #![expect(
@@ -23,6 +23,7 @@ pub mod process;
 pub mod programs;
 pub mod random;
 pub mod relay;
+pub mod s3;
 pub mod setting;
 pub mod simdisk;
 pub mod tsa;

@@ -43,7 +43,11 @@ impl Process {
     pub fn set_up(home: &Path, configuration: &str) {
         fs::create_dir_all(home).unwrap();
         fs::set_permissions(home, fs::Permissions::from_mode(0o700)).unwrap();
-        fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{configuration}")).unwrap();
+        fs::write(
+            home.join("sealgate.toml"),
+            format!("listen = \"127.0.0.1:0\"\nforeign = \"pass\"\nforeign_keys = [\"*\"]\n{configuration}"),
+        )
+        .unwrap();
     }
 
     /// Starts the gateway of a home, as an argument of `wrapper` where that is not empty. `None`: it ended before it listened.

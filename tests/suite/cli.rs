@@ -9,6 +9,9 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+/// A real credential for servers that don't check it.
+pub(crate) const REAL: (&str, &str) = ("AKIAIOSFODNN7REALKEY", "a real secret");
+
 /// A home, and a gateway process in it. The process is told to end when this goes.
 pub(crate) struct Gateway {
     pub(crate) home: PathBuf,
@@ -18,9 +21,16 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts a gateway on a free port with this configuration, and waits for its greeting.
     pub(crate) fn start(home: &Path, configuration: &str) -> Self {
+        Self::start_with(home, configuration, REAL)
+    }
+
+    /// The same, with the real credential that the gateway finds in its environment.
+    pub(crate) fn start_with(home: &Path, configuration: &str, (key, secret): (&str, &str)) -> Self {
         private_folder(home);
         fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{configuration}")).unwrap();
-        let mut child = command(home, &["run"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut run = command(home, &["run"]);
+        run.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret).env("AWS_EC2_METADATA_DISABLED", "true");
+        let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("listens on"), "{line}");

@@ -1,7 +1,13 @@
-//! The request body on its way up: read ahead as far as naming the call needs it, then streamed.
+//! The request body on its way up: read ahead as far as naming the call and checking its signature need it, then streamed.
 
 use super::capture::Capture;
-use crate::limits::{CLIENT_HEAD_WAIT, DISCARD_BYTES_MAX, DISCARD_WAIT, READ_AHEAD_BYTES_MAX};
+use crate::{
+    app::Gateway,
+    limits::{
+        CALL_SLOT_WAIT, CLIENT_HEAD_WAIT, DISCARD_BYTES_MAX, DISCARD_WAIT, HELD_BODIES_BYTES_MAX, HELD_BODY_BYTES_MAX,
+        READ_AHEAD_BYTES_MAX,
+    },
+};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
@@ -13,6 +19,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 /// A request body that the upstream client sends.
@@ -20,6 +27,8 @@ use tokio_util::task::TaskTracker;
 pub struct RequestBody {
     ahead: VecDeque<Frame<Bytes>>,
     rest: Option<Rest>,
+    /// The place in memory of a body that is held whole.
+    _held: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -88,25 +97,85 @@ pub enum BodyError {
     /// The client stopped sending.
     #[error("nothing of the request body came for {} s", CLIENT_HEAD_WAIT.as_secs())]
     Slow,
+    /// Its signature covers the whole of it, and it is too long to be held.
+    #[error(
+        "the signature covers a body of more than {} MiB that the request does not declare; send its hash in x-amz-content-sha256",
+        HELD_BODY_BYTES_MAX >> 20
+    )]
+    TooLong,
+    /// Too many such bodies are held already.
+    #[error("too many large bodies are being checked at once; try again")]
+    Busy,
 }
 
-/// Reads a body as far as the intent needs it: to its end where it is short, or where its length is not said; not at all
-/// where it is long and names no operation, or where the client waits for an answer before it goes on.
+/// Memory for bodies that have to be whole before their signature can be checked, in KiB.
+#[derive(Debug, Clone)]
+pub struct HeldBodies(Arc<Semaphore>);
+
+impl Default for HeldBodies {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(HELD_BODIES_BYTES_MAX >> 10)))
+    }
+}
+
+impl HeldBodies {
+    /// Takes the room for so many bytes in addition to what is held.
+    async fn grow(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), BodyError> {
+        let have = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let want = u32::try_from((bytes >> 10) + 1).map_err(|_| BodyError::TooLong)?;
+        let Some(more) = want.checked_sub(u32::try_from(have).unwrap_or(u32::MAX)).filter(|more| *more > 0) else { return Ok(()) };
+        // Two bodies that grow side by side must not wait for each other: the wait is bounded, and the loser is told.
+        let more = tokio::time::timeout(CALL_SLOT_WAIT, self.0.clone().acquire_many_owned(more)).await;
+        let more = more.map_err(|_| BodyError::Busy)?.map_err(|_| BodyError::Busy)?;
+        match held {
+            Some(held) => held.merge(more),
+            None => *held = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// How much of a body has to be there before the call goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// What it takes to name the call.
+    Beginning,
+    /// All of it: the signature covers it and says nothing of it.
+    Whole,
+}
+
+/// Reads a body as far as the intent needs it: to its end where it is short, where its length is not said, or where the signature
+/// wants it; not at all where it is long and names no operation, or where the client waits for an answer before it goes on.
 pub async fn read_ahead(
     headers: &HeaderMap,
     mut body: Incoming,
+    need: Need,
     capture_bytes: usize,
-    tasks: &TaskTracker,
+    gateway: &Gateway,
 ) -> Result<Ahead, BodyError> {
     let mut frames = VecDeque::new();
     let mut length = 0;
-    let wanted = if streams_at_once(headers) { 0 } else { READ_AHEAD_BYTES_MAX };
+    let wanted = match need {
+        Need::Whole => usize::MAX,
+        Need::Beginning if streams_at_once(headers) => 0,
+        Need::Beginning => READ_AHEAD_BYTES_MAX,
+    };
+    let mut held = None;
+    if need == Need::Whole && content_length(headers).is_some_and(|length| length > HELD_BODY_BYTES_MAX as u64) {
+        return Err(BodyError::TooLong);
+    }
     let mut ended = false;
     while !ended && length < wanted {
         let frame = tokio::time::timeout(CLIENT_HEAD_WAIT, body.frame()).await.map_err(|_| BodyError::Slow)?;
         match frame.transpose()? {
             Some(frame) => {
                 length += frame.data_ref().map_or(0, Bytes::len);
+                if length > HELD_BODY_BYTES_MAX {
+                    return Err(BodyError::TooLong);
+                }
+                if length > READ_AHEAD_BYTES_MAX {
+                    gateway.held_bodies.grow(&mut held, length).await?;
+                }
                 frames.push_back(frame);
                 ended = body.is_end_stream();
             }
@@ -115,7 +184,11 @@ pub async fn read_ahead(
     }
     let bytes = joined(&frames, length);
     if ended {
-        return Ok(Ahead { body: RequestBody { ahead: frames, rest: None }, bytes, streaming: None });
+        if held.is_some() && frames.iter().all(Frame::is_data) {
+            // Held once, not twice.
+            frames = VecDeque::from([Frame::data(bytes.clone())]);
+        }
+        return Ok(Ahead { body: RequestBody { ahead: frames, rest: None, _held: held }, bytes, streaming: None });
     }
     let mut capture = Capture::new(capture_bytes);
     if !bytes.is_empty() {
@@ -123,18 +196,22 @@ pub async fn read_ahead(
     }
     let seen = SharedCapture(Arc::new(Mutex::new(Some(capture))));
     let waits_for_continue = wanted == 0 && headers.contains_key(header::EXPECT);
-    let rest = Rest { body: Some(body), seen: seen.clone(), waits_for_continue, tasks: tasks.clone() };
-    Ok(Ahead { body: RequestBody { ahead: frames, rest: Some(rest) }, bytes, streaming: Some(seen) })
+    let rest = Rest { body: Some(body), seen: seen.clone(), waits_for_continue, tasks: gateway.tasks.clone() };
+    Ok(Ahead { body: RequestBody { ahead: frames, rest: Some(rest), _held: None }, bytes, streaming: Some(seen) })
 }
 
 /// Long uploads, and event streams in which both sides talk at once.
 fn streams_at_once(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
-    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let length = content_length(headers);
     let form = content_type.starts_with("application/x-www-form-urlencoded");
     content_type.starts_with("application/vnd.amazon.eventstream")
         || (!form && length.is_some_and(|length| length > READ_AHEAD_BYTES_MAX as u64))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn joined(frames: &VecDeque<Frame<Bytes>>, length: usize) -> Bytes {

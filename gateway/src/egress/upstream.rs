@@ -45,6 +45,15 @@ pub enum UpstreamError {
     /// No connection, no TLS, or a broken exchange.
     #[error("{0}")]
     Failed(String),
+    /// The session or credential ended while the call was under way.
+    #[error("{0} while the call was under way; look what it did before you try again")]
+    Over(String),
+    /// What the client sent does not fit its signature.
+    #[error("{0}")]
+    Body(String),
+    /// It could not be signed.
+    #[error("it could not be signed: {0}")]
+    Unsigned(String),
     /// The head of the answer did not come in time.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),

@@ -1,10 +1,10 @@
 //! The first request of a connection: CONNECT, and what it leads to. Everything refused here is recorded too.
 
-use super::{listener::Place, opaque, open};
+use super::{endpoint, listener::Place, opaque, open};
 use crate::{
     app::Gateway,
     egress::upstream::is_metadata_address,
-    exchange::{Target, Tunnel},
+    exchange::{Target, Tunnel, Way},
     identify::{Caller, CredentialError},
     ledger::Draft,
     observe::AnswerBody,
@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, uri::Auth
 use hyper::body::Incoming;
 use sealgate_policies::{
     hosts::{HostClass, classify},
-    permit::{Facts, Permit, Refusal, decide},
+    permit::{Credential, Facts, Permit, Refusal, decide},
     redact,
 };
 use sealgate_schema::{
@@ -31,7 +31,7 @@ use std::{
 /// Why a connection leads nowhere.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("this is a proxy for HTTPS: it takes CONNECT, and no {0} request")]
+    #[error("this is a proxy for HTTPS: it takes CONNECT, or calls to itself as an endpoint, and no {0} request for another host")]
     NotConnect(Method),
     #[error("CONNECT needs HOST:PORT")]
     NoTarget,
@@ -59,6 +59,9 @@ pub async fn first(
     place: Place,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
+    if *request.method() != Method::CONNECT && request.uri().authority().is_none() {
+        return Ok(endpoint::serve(gateway, peer, place, request).await);
+    }
     let fields = describe(&request, peer);
     let payload = payload(&request);
     let mut caller = None;
@@ -82,18 +85,19 @@ async fn lead(
     let caller = known.insert(Caller::of(gateway, request.headers(), peer)?).clone();
     if target.class == HostClass::Aws {
         // Whether the session is live is asked for each call, and answered in the shape that the tool reads.
-        let tunnel = Arc::new(Tunnel { gateway: gateway.clone(), caller, target, _place: place });
+        let tunnel = Arc::new(Tunnel { gateway: gateway.clone(), caller, target, way: Way::Proxy, _place: place });
         gateway.tasks.spawn(open::run(tunnel, hyper::upgrade::on(request)));
         return Ok(Response::new(AnswerBody::whole(Bytes::new())));
     }
     let permit = permit(gateway, &caller, &target)?;
-    let tunnel = Tunnel { gateway: gateway.clone(), caller, target, _place: place };
+    let tunnel = Tunnel { gateway: gateway.clone(), caller, target, way: Way::Proxy, _place: place };
     Ok(opaque::start(tunnel, permit, request).await)
 }
 
 fn permit(gateway: &Gateway, caller: &Caller, target: &Target) -> Result<Permit, Refusal> {
     decide(&Facts {
         session: caller.session.as_deref(),
+        credential: Credential::None,
         host: target.class,
         now: gateway.clock.now(),
         sessionless: gateway.config.sessionless,

@@ -3,11 +3,13 @@
 //! - [`listener`]: accepts connections, bounded, and ends them at a stop
 //! - [`connect`]: what a CONNECT leads to
 //! - [`open`]: a tunnel that the gateway opens: TLS, HTTP/1.1 or HTTP/2, one exchange a request
+//! - [`endpoint`]: calls to the gateway itself, as if it were the cloud
 //! - [`opaque`]: a tunnel that it does not open
 //! - [`authority`]: the certificates
 
 pub mod authority;
 pub mod connect;
+pub mod endpoint;
 pub mod listener;
 pub mod opaque;
 pub mod open;
