@@ -22,6 +22,7 @@ use crate::{
         witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
+    principals::Principals,
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -61,6 +62,8 @@ pub struct Gateway {
     pub anchoring: Anchoring,
     /// Windows and sessions.
     pub sessions: Arc<Sessions>,
+    /// Who the principals are.
+    pub principals: Principals,
     /// The ways out.
     pub upstreams: Upstreams,
     /// The certificates.
@@ -116,6 +119,9 @@ pub enum StartError {
     /// The ways out.
     #[error(transparent)]
     Upstreams(#[from] SetUpError),
+    /// The principals.
+    #[error("the directory of principals: {0}")]
+    Principals(String),
     /// The certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -148,6 +154,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let keys = home.keyring().keys()?;
     let upstreams = Upstreams::new(&config.route, config.waits())?;
     let authority = Authority::new(&keys.ca_certificate, &keys.ca_key)?;
+    let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
+    let principals = Principals::new(config.principals.as_deref(), trust_domain).map_err(StartError::Principals)?;
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
@@ -191,6 +199,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         retention,
         anchoring,
         sessions,
+        principals,
         upstreams,
         authority,
         listen,

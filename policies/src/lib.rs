@@ -4,6 +4,7 @@
 //! |---|---|
 //! | may this call leave? | [`permit`] |
 //! | is this session live? | [`session`] |
+//! | who are the principals, and which proof is whose? | [`principal`] |
 //! | is this host a cloud API? | [`hosts`] |
 //! | what is this call? | [`naming`] |
 //! | what must never be written down? | [`redact`] |
@@ -23,6 +24,7 @@
 pub mod hosts;
 pub mod naming;
 pub mod permit;
+pub mod principal;
 pub mod redact;
 pub mod retention;
 pub mod session;
