@@ -49,6 +49,9 @@ pub struct Identity {
     pub basis: Text,
 }
 
+/// What became of the certificate that a client presented: known once for a connection, and refused call by call.
+pub type Presented = Arc<Result<Identity, PrincipalError>>;
+
 /// What somebody says of itself, with a proof or without.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {

@@ -231,3 +231,6 @@ impl Directory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
