@@ -9,6 +9,7 @@ use crate::{
 };
 use sealgate_policies::{
     permit::{Foreign, OtherHosts, Sessionless},
+    principal::spiffe::check_trust_domain,
     retention::Keep,
 };
 use serde::Deserialize;
@@ -52,6 +53,68 @@ pub struct Config {
     pub witness: Option<WitnessConfig>,
     /// Timestamps over seals.
     pub timestamp: Option<TimestampConfig>,
+    /// File with the directory of principals; without one, everybody is taken at their word.
+    pub principals: Option<PathBuf>,
+    /// Where clients connect with TLS, and prove themselves by certificate.
+    pub listen_tls: Option<ListenTls>,
+}
+
+/// A listener with TLS: an `https://` proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenTls {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// PEM file of its certificate and chain; without one, the gateway's own CA makes one for `names`.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of the certificate's key.
+    pub key: Option<PathBuf>,
+    /// Host names and addresses by which clients reach it, where the gateway makes the certificate.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// PEM file of the CAs of client certificates.
+    pub client_ca: Option<PathBuf>,
+    /// The SPIFFE trust domain of those CAs, without `spiffe://`.
+    pub trust_domain: Option<String>,
+    /// Clients without a certificate: `require` one, or `accept` them with a proxy credential.
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+}
+
+/// What becomes of clients without a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// They need a proxy credential.
+    #[default]
+    Accept,
+    /// They are refused.
+    Require,
+}
+
+impl ListenTls {
+    fn check(&self) -> Result<(), String> {
+        if self.certificate.is_some() != self.key.is_some() {
+            return Err("listen_tls.certificate and listen_tls.key go together".to_owned());
+        }
+        if self.certificate.is_some() && !self.names.is_empty() {
+            return Err(
+                "listen_tls.names is for the certificate that the gateway makes: leave it out, or leave out certificate".to_owned()
+            );
+        }
+        if self.client_ca.is_some() != self.trust_domain.is_some() {
+            return Err("listen_tls.client_ca and listen_tls.trust_domain go together: the one signs for the other".to_owned());
+        }
+        if self.client_certificates == ClientCertificates::Require && self.client_ca.is_none() {
+            return Err("listen_tls.client_certificates = \"require\" needs client_ca".to_owned());
+        }
+        let name = self.trust_domain.as_deref().map_or(Ok(()), check_trust_domain);
+        name.map_err(|why| format!("listen_tls.trust_domain: {why}"))
+    }
+
+    fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.certificate, &mut self.key, &mut self.client_ca].into_iter().flatten()
+    }
 }
 
 /// A host that goes to another address, under another CA: private endpoints, tests.
@@ -144,6 +207,8 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             witness: None,
             timestamp: None,
+            principals: None,
+            listen_tls: None,
         }
     }
 }
@@ -175,8 +240,10 @@ impl Config {
         let text = std::fs::read_to_string(file).map_err(|why| error(why.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|why| error(why.to_string().trim_end().replace('\n', " ")))?;
         let folder = file.parent().unwrap_or(Path::new("."));
-        for ca in config.route.iter_mut().filter_map(|route| route.ca.as_mut()) {
-            *ca = folder.join(&*ca);
+        let routes = config.route.iter_mut().filter_map(|route| route.ca.as_mut());
+        let secure = config.listen_tls.iter_mut().flat_map(ListenTls::files);
+        for file in routes.chain(secure).chain(config.principals.as_mut()) {
+            *file = folder.join(&*file);
         }
         if let Some(witness) = &mut config.witness {
             witness.policy = folder.join(&witness.policy);
@@ -215,6 +282,7 @@ impl Config {
         if let Some(timestamp) = &self.timestamp {
             crate::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
         }
+        self.listen_tls.as_ref().map_or(Ok(()), ListenTls::check)?;
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),
             None => Ok(()),
@@ -260,6 +328,7 @@ mod tests {
         assert!(error_of("[[route]]\nhost = \"a\"\nto = \"b\"").contains("HOST:PORT"));
         assert!(error_of("capture_bytes = 999999999").contains("at most"));
         assert!(error_of("[witness]\npolcy = \"x\"").contains("polcy"));
+        assert!(error_of("[listen_tls]\naddress = \"127.0.0.1:0\"\nclient_ca = \"x\"").contains("go together"));
         assert!(error_of("[timestamp]\nurl = \"tsa.example\"").contains("is not a URL"));
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | may this call leave? | [`permit`] |
 //! | is this session live? | [`session`] |
+//! | who are the principals, and which proof is whose? | [`principal`] |
 //! | is this host a cloud API? | [`hosts`] |
 //! | which host is meant by a call to the gateway itself? | [`endpoint`] |
 //! | what is this call? | [`naming`] |
@@ -25,6 +26,7 @@ pub mod endpoint;
 pub mod hosts;
 pub mod naming;
 pub mod permit;
+pub mod principal;
 pub mod redact;
 pub mod retention;
 pub mod session;

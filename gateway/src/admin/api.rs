@@ -21,6 +21,9 @@ pub struct Health {
     pub anchor: Option<AnchorView>,
     /// Why seals get no timestamps.
     pub timestamps_failing: Option<String>,
+    /// What is wrong with files that changed while the gateway ran, and with issuers' keys; what was there before is in force.
+    #[serde(default)]
+    pub trouble: Vec<String>,
 }
 
 /// How well the windows log is witnessed.

@@ -119,6 +119,7 @@ async fn health(State(gateway): Gate) -> Json<Health> {
         calls_in_flight: gateway.ledger.calls_in_flight(),
         anchor: gateway.anchoring.anchor().map(anchor_view),
         timestamps_failing: gateway.anchoring.timestamps_failing(),
+        trouble: gateway.trouble(),
     })
 }
 

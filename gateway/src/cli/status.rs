@@ -33,6 +33,7 @@ pub(super) async fn run(home: &Path, args: &Args) -> Outcome {
     if let Some(why) = &health.timestamps_failing {
         eprintln!("sealgate: seals get no timestamps: {why}");
     }
+    health.trouble.iter().for_each(|trouble| eprintln!("sealgate: {trouble}"));
     match health.failure {
         None => Ok(ExitCode::SUCCESS),
         Some(why) => {

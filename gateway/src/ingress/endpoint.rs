@@ -27,7 +27,7 @@ pub async fn serve(gateway: Arc<Gateway>, peer: SocketAddr, place: Place, reques
         return deliver::container_credentials(&gateway, &request, peer).await;
     }
     let asked = asked(request.headers());
-    let caller = Caller { session: None, address: peer.to_string().into() };
+    let caller = Caller { session: None, tie: "none", address: peer.to_string().into() };
     match find(&gateway, &asked, &request) {
         Ok((target, path)) => {
             let tunnel = Tunnel { gateway, caller, target, way: Way::Endpoint { path }, _place: place };

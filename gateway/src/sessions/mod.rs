@@ -131,6 +131,14 @@ impl Sessions {
         found.ok_or_else(|| SessionError::NotFound(format!("there is no session {id}; see: sealgate session list")))
     }
 
+    /// A principal's sessions that may call now.
+    pub fn open_of(&self, principal: &str, kind: PrincipalKind) -> Vec<Arc<Session>> {
+        let now = self.clock.now();
+        let theirs = |session: &&Arc<Session>| *session.principal == *principal && session.principal_kind == kind;
+        let table = self.table();
+        table.sessions.values().filter(theirs).filter(|session| session.status(now) == Status::Open).cloned().collect()
+    }
+
     /// All sessions, oldest first.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         let mut sessions: Vec<_> = self.table().sessions.values().cloned().collect();
