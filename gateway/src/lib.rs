@@ -49,6 +49,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod contain;
 pub mod crypto;
 pub mod egress;
 pub mod evidence;

@@ -4,6 +4,7 @@
 //! abandoned by its client), it writes one outcome.
 
 use crate::{
+    contain::{Asked, contain},
     egress::{
         body::{Ahead, SharedCapture},
         capture::{Capture, Labels},
@@ -11,17 +12,19 @@ use crate::{
         upstream::{UpstreamError, Waits},
     },
     exchange::Tunnel,
+    identify::signer::Signer,
     interpret::{Sheet, micros},
     ledger::{Draft, LedgerError, OpenCall, Placed, row_salt},
-    limits::{ANSWER_LOOK_BYTES_MAX, GATHERED_ANSWER_BYTES_MAX},
+    limits::{ANSWER_LOOK_BYTES_MAX, GATHERED_ANSWER_BYTES_MAX, ISSUING_ANSWER_BYTES_MAX},
     reply,
+    sessions::right::Right,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use sealgate_policies::{naming::aws, redact};
+use sealgate_policies::{issued, naming::aws, redact};
 use sealgate_schema::{
     Payload, Text,
     record::{Fields, Kind},
@@ -46,7 +49,7 @@ pub struct Watch {
     request_body: Option<SharedCapture>,
     gateway: Arc<Gateway>,
     right: Right,
-    issues: Option<issued::Kind>,
+    asked: Option<Asked>,
     capture_bytes: usize,
     /// `WINDOW` of the records, for messages.
     window: Option<Text>,
@@ -80,7 +83,7 @@ impl Watch {
             started: sheet.started(),
             session: session.as_ref().map(|session| session.id.clone()),
             right: gateway.right(session.clone(), signer.credential().cloned()),
-            issues: issued::issues(sheet.naming(), &tunnel.target.host, parts.uri.path()),
+            asked: asked(tunnel, sheet, signer, parts),
             naming: sheet.naming().clone(),
             request_headers: ahead.streaming.is_some().then(|| parts.headers.clone()),
             request_body: ahead.streaming.clone(),
@@ -89,6 +92,13 @@ impl Watch {
             gateway,
         }
     }
+}
+
+/// Whether the call asks for a credential, and for whom.
+fn asked(tunnel: &Tunnel, sheet: &Sheet, signer: &Signer, parts: &Parts) -> Option<Asked> {
+    let session = sheet.caller().session.clone()?;
+    let kind = issued::issues(sheet.naming(), &tunnel.target.host, parts.uri.path())?;
+    Some(Asked { kind, session, parent: signer.credential().cloned() })
 }
 
 impl Observer {
@@ -190,6 +200,9 @@ pub async fn observe(
     observer.head = Some((parts.status, parts.headers.clone()));
     observer.capture = Some(Capture::new(observer.watch.capture_bytes));
     let length = body.size_hint().exact();
+    if let Some(asked) = observer.watch.asked.take() {
+        return contained(observer, &asked, parts, body, waits).await;
+    }
     let body = if body.is_end_stream() || length.is_some_and(|length| length <= GATHERED_ANSWER_BYTES_MAX) {
         match gather(&mut observer, body, waits.idle).await {
             Ok(body) => body,
@@ -207,14 +220,52 @@ pub async fn observe(
     }
 }
 
+/// An answer that may hand out a credential is read whole, and what the client gets is known before anything goes out.
+async fn contained(
+    mut observer: Observer,
+    asked: &Asked,
+    mut head: http::response::Parts,
+    body: Incoming,
+    waits: Waits,
+) -> Response<AnswerBody> {
+    let body = match gather_at_most(&mut observer, body, waits.idle, ISSUING_ANSWER_BYTES_MAX).await {
+        Ok(whole) => whole.data.iter().flatten().copied().collect::<Vec<u8>>(),
+        Err(error) => return failed(observer, &error).await,
+    };
+    let gateway = observer.watch.gateway.clone();
+    let (name, protocol) = (observer.name(), observer.watch.naming.protocol);
+    match contain(&gateway, asked, &mut head, body.into()).await {
+        Ok(body) => match written(observer.settle(&End::Answered)).await {
+            Ok(()) => Response::from_parts(head, AnswerBody::whole(body)),
+            Err(error) => reply::error(protocol, &reply::Problem::unrecorded(&error, &name), &name),
+        },
+        Err(error) => failed(observer, &UpstreamError::NotContained(error.to_string())).await,
+    }
+}
+
 /// Reads an answer that is short enough to go out with its head.
-async fn gather(observer: &mut Observer, mut body: Incoming, idle: Duration) -> Result<AnswerBody, UpstreamError> {
-    let mut whole = Whole::default();
+async fn gather(observer: &mut Observer, body: Incoming, idle: Duration) -> Result<AnswerBody, UpstreamError> {
+    gather_at_most(observer, body, idle, usize::MAX).await.map(|whole| AnswerBody(Inner::Whole(whole)))
+}
+
+async fn gather_at_most(
+    observer: &mut Observer,
+    mut body: Incoming,
+    idle: Duration,
+    bytes_max: usize,
+) -> Result<Whole, UpstreamError> {
+    let (mut whole, mut bytes) = (Whole::default(), 0);
     while !body.is_end_stream() {
         let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| UpstreamError::Silent(idle))?;
         let Some(frame) = frame.transpose().map_err(|error| UpstreamError::Failed(error.to_string()))? else { break };
         match frame.into_data() {
             Ok(data) => {
+                bytes += data.len();
+                if bytes > bytes_max {
+                    return Err(UpstreamError::NotContained(format!(
+                        "the answer hands out a credential and has more than {bytes_max} bytes"
+                    )));
+                }
                 if let Some(capture) = &mut observer.capture {
                     capture.take(&data);
                 }
@@ -223,7 +274,7 @@ async fn gather(observer: &mut Observer, mut body: Incoming, idle: Duration) -> 
             Err(frame) => whole.trailers = frame.into_trailers().ok(),
         }
     }
-    Ok(AnswerBody(Inner::Whole(whole)))
+    Ok(whole)
 }
 
 async fn failed(mut observer: Observer, error: &UpstreamError) -> Response<AnswerBody> {

@@ -85,7 +85,7 @@ impl Refused {
             Self::Policy(_) | Self::OtherSession { .. } | Self::EndpointSigner(_) => {
                 (StatusCode::FORBIDDEN, "AccessDenied", "SealgateRefused")
             }
-            Self::Signature(error) => (StatusCode::FORBIDDEN, error.code(), "SealgateSignature"),
+            Self::Signature(error) => (StatusCode::FORBIDDEN, error.aws_code(), "SealgateSignature"),
             Self::Endpoint(_) => (StatusCode::BAD_REQUEST, "InvalidEndpoint", "SealgateEndpoint"),
             // SDKs try again on 503: a source that refreshes late is there the next time.
             Self::Source(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "SealgateCredentialSource"),

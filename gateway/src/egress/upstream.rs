@@ -51,6 +51,9 @@ pub enum UpstreamError {
     /// What the client sent does not fit its signature.
     #[error("{0}")]
     Body(String),
+    /// What it hands out could not be kept inside.
+    #[error("{0}")]
+    NotContained(String),
     /// It could not be signed.
     #[error("it could not be signed: {0}")]
     Unsigned(String),
