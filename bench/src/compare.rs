@@ -30,11 +30,13 @@ pub(crate) enum Row {
     Tunnel,
     /// TLS opened, nothing kept.
     Intercepted,
-    /// The product.
+    /// The product, with the client's signature as it came.
     Recorded,
+    /// The product, with the client's signature checked and the call signed again.
+    Resigned,
 }
 
-const ROWS: [Row; 4] = [Row::Direct, Row::Tunnel, Row::Intercepted, Row::Recorded];
+const ROWS: [Row; 5] = [Row::Direct, Row::Tunnel, Row::Intercepted, Row::Recorded, Row::Resigned];
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +45,7 @@ impl fmt::Display for Row {
             Self::Tunnel => "tunnel",
             Self::Intercepted => "intercepted",
             Self::Recorded => "recorded",
+            Self::Resigned => "re-signed",
         })
     }
 }
@@ -195,7 +198,7 @@ impl Subject {
 /// All processes of a round. They end before the folder goes.
 struct Rig {
     subjects: Vec<Subject>,
-    product: Option<Product>,
+    products: Vec<Product>,
     _upstream: Option<Child>,
     _folder: TempDir,
 }
@@ -210,9 +213,9 @@ impl Rig {
             (Some(child), address)
         };
         let through = |address, ca: &Path| {
-            Result::Ok(Way { address, credential: Some("Basic YmVuY2g6YmVuY2g=".to_owned()), tls: tls::load(ca)? })
+            Result::Ok(Way { address, credential: Some("Basic YmVuY2g6YmVuY2g=".to_owned()), tls: tls::load(ca)?, key: None })
         };
-        let (mut subjects, mut product) = (Vec::new(), None);
+        let (mut subjects, mut products) = (Vec::new(), Vec::new());
         for row in rows {
             let (child, way) = match row {
                 Row::Direct => (upstream.take(), Way { credential: None, ..through(address, &upstream_ca)? }),
@@ -226,28 +229,28 @@ impl Rig {
                     let (child, proxy) = Child::of_bench(&arguments)?;
                     (Some(child), through(proxy, &path.join(intercept::CA_FILE))?)
                 }
-                Row::Recorded => {
-                    let Started { product: started, child, address, credential, ca } = product::start(path, address, &upstream_ca)?;
-                    product = Some(started);
-                    (Some(child), Way { credential: Some(credential), ..through(address, &ca)? })
+                Row::Recorded | Row::Resigned => {
+                    let started = product::start(&path.join(row.to_string()), address, &upstream_ca)?;
+                    let Started { product, child, address, credential, key, ca } = started;
+                    products.push(product);
+                    let key = (*row == Row::Resigned).then_some(key);
+                    (Some(child), Way { credential: Some(credential), key, ..through(address, &ca)? })
                 }
             };
             subjects.extend(child.map(|child| Subject { row: *row, way, child }));
         }
-        Ok(Self { subjects, product, _upstream: upstream, _folder: folder })
+        Ok(Self { subjects, products, _upstream: upstream, _folder: folder })
     }
 
     /// Seals what the last round recorded, and has it verified.
     fn print_evidence(&self) -> Result<()> {
-        let Some(product) = &self.product else { return Ok(()) };
-        let (report, closed, verified) = product.seal_and_verify()?;
-        println!(
-            "\nThe last round's evidence: sealed in {:.1} s, verified in {:.1} s.",
-            closed.as_secs_f64(),
-            verified.as_secs_f64()
-        );
-        // The levels of each ledger are indented; its verdict is not.
-        report.lines().filter(|line| line.starts_with(|c: char| !c.is_whitespace())).for_each(|line| println!("{line}"));
+        for product in &self.products {
+            let (report, closed, verified) = product.seal_and_verify()?;
+            let (closed, verified) = (closed.as_secs_f64(), verified.as_secs_f64());
+            println!("\nThe last round's evidence: sealed in {closed:.1} s, verified in {verified:.1} s.");
+            // The levels of each ledger are indented; its verdict is not.
+            report.lines().filter(|line| line.starts_with(|c: char| !c.is_whitespace())).for_each(|line| println!("{line}"));
+        }
         Ok(())
     }
 }

@@ -1,6 +1,11 @@
 //! The load: connections as SDKs make them, calls on them one after the other, and how long each took.
 
 use crate::{Result, tls::HOSTS, upstream};
+use aws_credential_types::Credentials;
+use aws_sigv4::{
+    http_request::{PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings},
+    sign::v4,
+};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -10,7 +15,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -39,12 +44,16 @@ pub(crate) struct Way {
     pub(crate) credential: Option<String>,
     /// Trusts whoever answers there.
     pub(crate) tls: Arc<ClientConfig>,
+    /// What calls are signed with, where the signature is checked.
+    pub(crate) key: Option<Credentials>,
 }
 
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
+    /// Signed once: the same request as often as it is sent, which a signature allows for a quarter of an hour.
+    request: Request<Full<Bytes>>,
 }
 
 impl Way {
@@ -60,7 +69,7 @@ impl Way {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // It ends when its sender is dropped; what breaks it is told to the call that was on it.
         tokio::spawn(connection);
-        Ok(Connection { sender })
+        Ok(Connection { sender, request: call.request(self.key.as_ref())? })
     }
 
     /// Opens several.
@@ -91,10 +100,10 @@ impl Call {
         if self == Self::Large { large } else { small }
     }
 
-    /// Signed as an SDK signs; nothing here checks the signature.
-    fn request(self) -> Result<Request<Full<Bytes>>> {
+    /// Signed as an SDK signs: with a key where there is one, else so that nobody may check it.
+    fn request(self, key: Option<&Credentials>) -> Result<Request<Full<Bytes>>> {
         const FORM: &str =
-            "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fdeploy&RoleSessionName=bench";
+            "Action=GetAccessKeyInfo&Version=2011-06-15&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Padding=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole";
         let (method, path, service, body) = match self {
             Self::Get => ("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", "sts", ""),
             Self::Post => ("POST", "/", "sts", FORM),
@@ -115,15 +124,44 @@ impl Call {
         if !body.is_empty() {
             request = request.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         }
-        Ok(request.body(Full::new(Bytes::from_static(body.as_bytes())))?)
+        let mut request = request.body(Full::new(Bytes::from_static(body.as_bytes())))?;
+        if let Some(key) = key {
+            sign(&mut request, key, service, body.as_bytes())?;
+        }
+        Ok(request)
     }
+}
+
+/// Signs a request as the SDKs do: S3 declares its payload unsigned, all others cover the body.
+fn sign(request: &mut Request<Full<Bytes>>, key: &Credentials, service: &str, body: &[u8]) -> Result<()> {
+    const HEADERS: [&str; 2] = ["content-type", "host"];
+    for replaced in ["authorization", "x-amz-date"] {
+        request.headers_mut().remove(replaced);
+    }
+    let (identity, s3) = (key.clone().into(), service == "s3");
+    let mut settings = SigningSettings::default();
+    if s3 {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    let parameters = v4::SigningParams::builder().identity(&identity).region("us-east-1").name(service);
+    let parameters = parameters.time(SystemTime::now()).settings(settings).build()?.into();
+    let named = |name: &&str| request.headers().get(*name).and_then(|value| Some((*name, value.to_str().ok()?)));
+    let fields: Vec<(&str, &str)> = HEADERS.iter().filter_map(|name| named(&name)).collect();
+    let host = fields.iter().find(|(name, _)| *name == "host").map_or("", |(_, host)| host);
+    let uri = format!("https://{host}{}", request.uri());
+    let payload = if s3 { SignableBody::UnsignedPayload } else { SignableBody::Bytes(body) };
+    let signable = SignableRequest::new(request.method().as_str(), uri, fields.into_iter(), payload)?;
+    let (instructions, _) = aws_sigv4::http_request::sign(signable, &parameters)?.into_parts();
+    instructions.apply_to_request_http1x(request);
+    Ok(())
 }
 
 impl Connection {
     /// One call, its answer read to the end.
     pub(crate) async fn call(&mut self, call: Call) -> Result<()> {
         self.sender.ready().await?;
-        let response = self.sender.send_request(call.request()?).await?;
+        let response = self.sender.send_request(self.request.clone()).await?;
         let (status, mut body, mut bytes) = (response.status(), response.into_body(), 0);
         while let Some(frame) = body.frame().await {
             bytes += frame?.data_ref().map_or(0, Bytes::len);

@@ -53,7 +53,7 @@ struct Options {
     /// One short round: looks whether it works, measures nothing
     #[arg(long)]
     quick: bool,
-    /// Only these rows: direct, tunnel, intercepted, recorded
+    /// Only these rows: direct, tunnel, intercepted, recorded, resigned
     #[arg(long, value_delimiter = ',', value_enum)]
     rows: Vec<compare::Row>,
     /// Take the sealgate binary as it is, also where its sources are newer

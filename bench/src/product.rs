@@ -2,6 +2,7 @@
 //! its own command line; at the end the window is sealed and verified.
 
 use crate::{Result, child::Child};
+use aws_credential_types::Credentials;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     net::SocketAddr,
@@ -25,6 +26,7 @@ pub(crate) struct Started {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) credential: String,
+    pub(crate) key: Credentials,
     pub(crate) ca: PathBuf,
 }
 
@@ -41,12 +43,14 @@ pub(crate) fn build() -> Result<()> {
 /// Starts a gateway in `folder/home`.
 pub(crate) fn start(folder: &Path, upstream: SocketAddr, upstream_ca: &Path) -> Result<Started> {
     let program = std::env::current_exe()?.with_file_name("sealgate");
+    std::fs::create_dir_all(folder)?;
     let (home, config) = (folder.join("home"), folder.join("sealgate.toml"));
     let route = format!("[[route]]\nhost = \"amazonaws.com\"\nto = \"{upstream}\"\nca = \"{}\"\n", upstream_ca.display());
-    std::fs::write(&config, route)?;
+    std::fs::write(&config, format!("foreign = \"pass\"\nforeign_keys = [\"AKIAIOSFODNN7EXAMPLE\"]\n{route}"))?;
     let listens = |line: &str| Some(line.split_once("listens on ")?.1.split(',').next()?.to_owned());
     let mut command = Command::new(&program);
     command.arg("--home").arg(&home).args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(&config);
+    command.env("AWS_ACCESS_KEY_ID", "AKIAREALREALREALREAL").env("AWS_SECRET_ACCESS_KEY", "a secret that nobody checks");
     let (child, address) = Child::start(&mut command, listens).map_err(|error| format!("{}: {error}", program.display()))?;
     let ca = home.join("keys/ca.pem");
     let product = Product { program, home };
@@ -66,7 +70,18 @@ pub(crate) fn start(folder: &Path, upstream: SocketAddr, upstream_ca: &Path) -> 
     ])?;
     let environment = product.ask(&["session", "env", session.trim()])?;
     let credential = credential(&environment).ok_or("`session env` printed no HTTPS_PROXY")?;
-    Ok(Started { product, child, address: address.parse()?, credential, ca })
+    let key = key(&environment).ok_or("`session env` printed no AWS_ACCESS_KEY_ID")?;
+    Ok(Started { product, child, address: address.parse()?, credential, key, ca })
+}
+
+/// The session's own AWS credential.
+fn key(environment: &str) -> Option<Credentials> {
+    let value = |name: &str| {
+        let line = environment.lines().find_map(|line| line.strip_prefix(&format!("export {name}='")))?;
+        Some(line.trim_end_matches('\'').to_owned())
+    };
+    let (id, secret) = (value("AWS_ACCESS_KEY_ID")?, value("AWS_SECRET_ACCESS_KEY")?);
+    Some(Credentials::new(id, secret, value("AWS_SESSION_TOKEN"), None, "bench"))
 }
 
 /// `http://SESSION:TOKEN@HOST:PORT` → `Basic …`

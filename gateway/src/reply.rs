@@ -45,7 +45,7 @@ impl Problem {
             UpstreamError::Silent(_) => (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "SealgateUpstreamSilent"),
             UpstreamError::Over(_) => (StatusCode::FORBIDDEN, "AccessDenied", "SealgateCut"),
             UpstreamError::Body(_) => (StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "SealgateSignature"),
-            UpstreamError::NotContained(_) => (StatusCode::BAD_GATEWAY, "NotContained", "SealgateNotContained"),
+            UpstreamError::NotContained(_) => (StatusCode::FAILED_DEPENDENCY, "NotContained", "SealgateNotContained"),
             UpstreamError::Unsigned(_) => (StatusCode::BAD_REQUEST, "MalformedRequest", "SealgateUnsigned"),
         };
         let message = match error {
