@@ -19,6 +19,7 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | AWS signatures: checked, and made anew with the real credential | [`sigv4`] |
 //! | windows, sessions, tokens, their store | [`sessions`] |
 //! | who the principals are, and their proofs | [`principals`] |
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
@@ -67,4 +68,5 @@ pub mod refusal;
 pub mod remote;
 pub mod reply;
 pub mod sessions;
+pub mod sigv4;
 pub mod witness;

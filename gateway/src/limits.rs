@@ -24,6 +24,13 @@ pub const ISSUING_ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const DISCARD_BYTES_MAX: usize = 16 << 20;
 /// How long that may take.
 pub const DISCARD_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of a signed chunk (or event) of a request body: it is held until its signature is checked. Eight times the largest
+/// that SDKs send unasked (128 KiB; those that frame a whole part as one chunk don't sign it).
+pub const SIGNED_CHUNK_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a chunk's head: its size and a signature of at most 144 digits are 180.
+pub const CHUNK_HEAD_BYTES_MAX: usize = 256;
+/// Bytes of the trailer of a chunked body: some checksums and a signature.
+pub const TRAILER_BYTES_MAX: usize = 8 << 10;
 /// Default capture a body.
 pub const CAPTURE_BYTES: usize = 256 << 10;
 /// The largest capture that can be configured: a journal frame holds one body, and a segment some hundred.
