@@ -154,14 +154,24 @@ impl Principals {
         })
     }
 
-    /// Who is it? The one question that a request for a session asks: by the proof where there is one, by word where not.
+    /// Who is it? The one question that a request for a session asks: by the proof where there is one, by word where not. A token
+    /// that says who it is is spent by it.
     ///
     /// An SSH proof signs a statement; that the statement says what the request says is for the caller to see to.
     pub async fn identify(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
+        let identity = self.preview(asked, proof, peer, now).await?;
+        if let Some(token) = &proof.oidc {
+            self.spend(token.expose(), now)?;
+        }
+        Ok(identity)
+    }
+
+    /// The same, but a token is good still: for who wants to know what would be said.
+    pub async fn preview(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
         let identity = match (&proof.ssh, &proof.oidc) {
             (Some(_), Some(_)) => return Err(PrincipalError::TwoProofs),
             (Some(ssh), None) => self.by_ssh(&ssh.statement, &ssh.signature, asked.acting_for, now)?,
-            (None, Some(token)) => self.by_oidc(token.expose(), asked.acting_for, now).await?,
+            (None, Some(token)) => self.by_token(token.expose(), asked.acting_for, now).await?,
             (None, None) => {
                 let name = asked.principal.ok_or(PrincipalError::Nameless)?;
                 return self.by_word(name, asked.kind, asked.acting_for, peer);
@@ -201,18 +211,28 @@ impl Principals {
         Err(PrincipalError::Ssh("not taken yet".to_owned()))
     }
 
-    /// By a token of an OIDC issuer. The token is spent by it, whatever becomes of the request.
+    /// By a token of an OIDC issuer, which is spent by it.
     pub async fn by_oidc(&self, token: &str, acting_for: Option<&str>, now: i64) -> Result<Identity, PrincipalError> {
+        let identity = self.by_token(token, acting_for, now).await?;
+        self.spend(token, now)?;
+        Ok(identity)
+    }
+
+    async fn by_token(&self, token: &str, acting_for: Option<&str>, now: i64) -> Result<Identity, PrincipalError> {
         let known = self.known();
         let unverified = Unverified::read(token)?;
         // An issuer that nobody declared is asked for nothing.
         let source = known.sources.get(unverified.issuer()).ok_or(TokenError::Issuer)?;
         let claims = unverified.verify(source, &self.keys, now).await?;
         let principal = known.directory.by_claims(&claims)?;
-        let identity = known.identity(principal, acting_for, &format!("oidc {} {}", claims.issuer(), claims.subject()))?;
-        let until = claims.expires().saturating_add(LEEWAY_SECONDS);
-        match self.spent.spend(token, until, now.div_euclid(1_000_000)) {
-            Use::First => Ok(identity),
+        Ok(known.identity(principal, acting_for, &format!("oidc {} {}", claims.issuer(), claims.subject()))?)
+    }
+
+    /// Spends a token whose signature and times have been checked.
+    fn spend(&self, token: &str, now: i64) -> Result<(), PrincipalError> {
+        let (signed, expires) = Unverified::read(token)?.spending();
+        match self.spent.spend(signed, expires.saturating_add(LEEWAY_SECONDS), now.div_euclid(1_000_000)) {
+            Use::First => Ok(()),
             Use::Again => Err(TokenError::Again.into()),
             Use::Full => Err(TokenError::TooMany.into()),
         }
@@ -234,6 +254,11 @@ impl Principals {
         })
     }
 
+    /// The directory as it is in force.
+    pub fn directory(&self) -> Directory {
+        self.known().directory.clone()
+    }
+
     /// What is wrong with the files or with an issuer's keys, for the status.
     pub fn trouble(&self) -> Vec<String> {
         let files = self.known.as_ref().and_then(Watched::trouble);
@@ -251,9 +276,7 @@ impl Principals {
 
 impl Known {
     fn read(file: &Path, reading: &mut Reading) -> Result<Self, String> {
-        let text = reading.file(file)?;
-        let wrong = |why: String| format!("{}: {}", file.display(), why.trim_end().replace('\n', " "));
-        let directory: Directory = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let directory = directory(&reading.file(file)?).map_err(|why| format!("{}: {why}", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
         let beside = |name: &str| -> PathBuf { folder.join(name) };
         let mut sources = BTreeMap::new();
@@ -272,6 +295,12 @@ impl Known {
             basis: plain(basis),
         })
     }
+}
+
+/// Reads a directory. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn directory(text: &str) -> Result<Directory, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().replace('\n', " "))
 }
 
 /// One line of plain characters, not too long: others are written as `%` and their bytes.

@@ -185,6 +185,7 @@ async fn a_token_says_who_its_job_is_once() {
         { "key": "ed-1", "alg": "EdDSA", "claims": claims },
         { "key": "ec-1", "alg": "ES256", "claims": pod, "header": { "kid": null } },
         { "key": "ec-1", "alg": "ES256", "claims": pod },
+        { "twin": 1 },
     ]);
     let (tokens, keys) = make(&folder, &wanted);
     issuer.tell(|answers| answers.keys = key_set(&keys));
@@ -194,6 +195,8 @@ async fn a_token_says_who_its_job_is_once() {
         assert_eq!(identity.basis.as_str(), format!("oidc {} repo:acme/infra:environment:prod", issuer.url));
         assert!(present(&gateway, token, Asked::default()).await.unwrap_err().contains("used before"));
     }
+    // The same claims with another signature that is right are the same token.
+    assert!(tokens[5] != tokens[1] && present(&gateway, &tokens[5], Asked::default()).await.unwrap_err().contains("used before"));
     let for_alice = Asked { acting_for: Some("alice"), ..Asked::default() };
     let agent = present(&gateway, &tokens[3], for_alice).await.unwrap();
     assert_eq!((agent.kind, agent.acting_for.as_deref()), (PrincipalKind::Agent, Some("alice")));

@@ -4,7 +4,8 @@
 
 Writes {"tokens": [...], "keys": {NAME: PUBLIC JWK}}. Keys live in the folder that is the first argument, made when they are first named;
 what they are is said by their name: rsa-…, ec-…, ed-…. The algorithm "none" signs nothing, "HS256" signs with the public key as it
-is published (PEM), which is a secret to nobody.
+is published (PEM), which is a secret to nobody. {"twin": INDEX} is an ES256 token that was made before, with the other signature that
+anybody can make of its own.
 """
 
 import base64
@@ -52,5 +53,15 @@ def token(wanted):
     return f"{signed}.{part(hmac.new(pem, signed.encode(), hashlib.sha256).digest())}"
 
 
-tokens = [token(wanted) for wanted in json.load(sys.stdin)]
+def twin(text):
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    signed, signature = text.rsplit(".", 1)
+    signature = base64.urlsafe_b64decode(signature + "==")
+    other = order - int.from_bytes(signature[32:], "big")
+    return f"{signed}.{part(signature[:32] + other.to_bytes(32, 'big'))}"
+
+
+tokens = []
+for wanted in json.load(sys.stdin):
+    tokens.append(twin(tokens[wanted["twin"]]) if "twin" in wanted else token(wanted))
 json.dump({"tokens": tokens, "keys": public}, sys.stdout)
