@@ -64,7 +64,7 @@ pub struct Asked<'a> {
 }
 
 /// Why somebody is not who it says. Each says what to do, and holds nothing of a proof but names.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PrincipalError {
     /// Nobody named, nothing proven.
     #[error("who is it? name the principal, or prove it with --oidc-token or --ssh-key")]
@@ -98,6 +98,9 @@ pub enum PrincipalError {
     /// The issuer's keys can't be had.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Whether a token was used before can't be known.
+    #[error("the database can't be used: {0}")]
+    Store(#[from] sqlx::Error),
 }
 
 impl From<Fault> for PrincipalError {
@@ -115,7 +118,7 @@ impl PrincipalError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Nameless | Self::TwoProofs => StatusCode::BAD_REQUEST,
-            Self::Keys(_) | Self::Token(TokenError::TooMany) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Keys(_) | Self::Store(_) | Self::Token(TokenError::TooMany) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,
         }
     }
@@ -131,27 +134,19 @@ pub struct Principals {
     spent: Spent,
 }
 
-/// What the files say.
+/// What the files say: the directory, and the keys that it names.
 #[derive(Debug, Default)]
-struct Known {
+pub struct Known {
     directory: Directory,
     sources: BTreeMap<String, Source>,
 }
 
 impl Principals {
-    /// Reads the directory; without one, everybody is taken at their word. Certificates are taken of `trust_domain` alone.
-    pub fn new(directory: Option<&Path>, trust_domain: Option<&str>) -> Result<Self, String> {
-        let watch = |file: &Path| {
-            let file = file.to_owned();
-            Watched::new(move |reading| Known::read(&file, reading))
-        };
-        Ok(Self {
-            known: directory.map(watch).transpose()?,
-            nobody: Arc::default(),
-            trust_domain: trust_domain.map(str::to_owned),
-            keys: KeySets::default(),
-            spent: Spent::default(),
-        })
+    /// The principals of a directory; without one, everybody is taken at their word. Certificates are taken of `trust_domain`
+    /// alone.
+    pub fn new(known: Option<Watched<Known>>, trust_domain: Option<&str>, spent: Spent) -> Self {
+        let trust_domain = trust_domain.map(str::to_owned);
+        Self { known, nobody: Arc::default(), trust_domain, keys: KeySets::default(), spent }
     }
 
     /// Who is it? The one question that a request for a session asks: by the proof where there is one, by word where not. A token
@@ -161,7 +156,7 @@ impl Principals {
     pub async fn identify(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
         let identity = self.preview(asked, proof, peer, now).await?;
         if let Some(token) = &proof.oidc {
-            self.spend(token.expose(), now)?;
+            self.spend(token.expose(), now).await?;
         }
         Ok(identity)
     }
@@ -214,7 +209,7 @@ impl Principals {
     /// By a token of an OIDC issuer, which is spent by it.
     pub async fn by_oidc(&self, token: &str, acting_for: Option<&str>, now: i64) -> Result<Identity, PrincipalError> {
         let identity = self.by_token(token, acting_for, now).await?;
-        self.spend(token, now)?;
+        self.spend(token, now).await?;
         Ok(identity)
     }
 
@@ -229,9 +224,10 @@ impl Principals {
     }
 
     /// Spends a token whose signature and times have been checked.
-    fn spend(&self, token: &str, now: i64) -> Result<(), PrincipalError> {
+    async fn spend(&self, token: &str, now: i64) -> Result<(), PrincipalError> {
         let (signed, expires) = Unverified::read(token)?.spending();
-        match self.spent.spend(signed, expires.saturating_add(LEEWAY_SECONDS), now.div_euclid(1_000_000)) {
+        let until = expires.saturating_add(LEEWAY_SECONDS);
+        match self.spent.spend(signed, until, now.div_euclid(1_000_000)).await? {
             Use::First => Ok(()),
             Use::Again => Err(TokenError::Again.into()),
             Use::Full => Err(TokenError::TooMany.into()),
@@ -275,6 +271,12 @@ impl Principals {
 }
 
 impl Known {
+    /// Reads a directory, which is read again when it changes.
+    pub fn watch(file: &Path) -> Result<Watched<Self>, String> {
+        let file = file.to_owned();
+        Watched::new(move |reading| Self::read(&file, reading))
+    }
+
     fn read(file: &Path, reading: &mut Reading) -> Result<Self, String> {
         let directory = directory(&reading.file(file)?).map_err(|why| format!("{}: {why}", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();

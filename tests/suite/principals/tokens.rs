@@ -1,6 +1,7 @@
 //! OIDC tokens, made by another library, of an issuer on loopback that serves discovery and key sets as told.
 
 use super::{gateway, identify};
+use crate::cli::{Gateway, command};
 use http::{Response, StatusCode, header};
 use sealgate::{
     limits::{JWKS_BYTES_MAX, JWKS_FETCH_EVERY, JWKS_KEPT},
@@ -22,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
+    task::Poll,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -211,6 +213,90 @@ async fn a_token_says_who_its_job_is_once() {
     assert!(present(&gateway, &tokens[4], for_alice).await.is_ok());
     assert_eq!(issuer.asked(), 1, "the keys are kept");
     gateway.stop().await;
+    gateway.start().await;
+    assert!(
+        present(&gateway, &tokens[0], Asked::default()).await.unwrap_err().contains("used before"),
+        "a restart changes nothing"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_token_that_is_shown_at_once_from_many_sides_one_use_counts() {
+    let (mut gateway, issuer, folder) = with_issuer().await;
+    let (tokens, keys) = make(&folder, &json!([{ "key": "ec-1", "alg": "ES256", "claims": job(&issuer) }]));
+    issuer.tell(|answers| answers.keys = key_set(&keys));
+    let uses = (0..8).map(|_| present(&gateway, &tokens[0], Asked::default()));
+    let taken = all(uses).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!((taken, issuer.asked()), (1, 1), "and the keys are fetched once");
+    gateway.stop().await;
+}
+
+#[test]
+fn the_command_line_reads_a_token_from_a_file_standard_input_or_the_environment_and_it_is_written_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let claims = json!({ "iss": "https://issuer.test", "aud": "sealgate", "sub": "repo:acme/infra:environment:x", "exp": now() + 60, "repository": "acme/infra" });
+    let (tokens, keys) = make(folder.path(), &json!([{ "key": "ed-1", "alg": "EdDSA", "claims": claims }]));
+    fs::write(folder.path().join("keys.json"), key_set(&keys).to_string()).unwrap();
+    fs::write(folder.path().join("token"), format!("{}\n", tokens[0])).unwrap();
+    let directory = WORKLOADS.replace("ISSUER", "https://issuer.test")
+        + "[[issuer]]\nurl = \"https://issuer.test\"\njwks_file = \"keys.json\"\n";
+    fs::write(folder.path().join("principals.toml"), directory).unwrap();
+    let log = folder.path().join("log");
+    let gateway = Gateway::start_logging(&home, "principals = \"../principals.toml\"\n", &log);
+
+    let who = "deploy (workload), by oidc https://issuer.test repo:acme/infra:environment:x\n";
+    let token = folder.path().join("token").display().to_string();
+    for _ in 0..2 {
+        assert_eq!(gateway.ok(&["principal", "who", "--oidc-token", &token]), who, "asking does not use it up");
+    }
+    let mut from_input = command(&home, &["principal", "who", "--oidc-token", "-"]);
+    let output = from_input.stdin(fs::File::open(&token).unwrap()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), who);
+    let output = command(&home, &["principal", "who"]).env("SEALGATE_OIDC_TOKEN", &tokens[0]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), who);
+    let refused = command(&home, &["principal", "who", "--principal", "alice", "--oidc-token", &token]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("deploy's, and not alice's"));
+    assert!(gateway.ok(&["principal", "who", "--principal", "carol"]).starts_with("carol (human), by word of uid "));
+    let list = gateway.ok(&["principal", "list"]);
+    assert!(
+        list.contains("deploy") && list.contains("sub=repo:acme/infra:environment:*") && list.contains("repository=acme/infra"),
+        "{list}"
+    );
+
+    drop(gateway);
+    assert!(fs::read_to_string(&log).unwrap().contains("TRACE"), "it has said all that it can say");
+    let written = files_below(&home).into_iter().chain([log]);
+    for file in written {
+        let bytes = fs::read(&file).unwrap();
+        for part in tokens[0].split('.') {
+            let found = bytes.windows(part.len()).any(|window| window == part.as_bytes());
+            assert!(!found, "a part of the token is in {}", file.display());
+        }
+    }
+}
+
+/// Polls all of them until all are done.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in running.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                *done = Some(output);
+            }
+        }
+        if running.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| if path.is_dir() { files_below(&path) } else { vec![path] };
+    entries.filter(|path| path.is_dir() || path.is_file()).flat_map(below).collect()
 }
 
 #[tokio::test]
