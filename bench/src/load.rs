@@ -102,8 +102,7 @@ impl Call {
 
     /// Signed as an SDK signs: with a key where there is one, else so that nobody may check it.
     fn request(self, key: Option<&Credentials>) -> Result<Request<Full<Bytes>>> {
-        const FORM: &str =
-            "Action=GetAccessKeyInfo&Version=2011-06-15&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Padding=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole";
+        const FORM: &str = "Action=GetAccessKeyInfo&Version=2011-06-15&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Padding=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole";
         let (method, path, service, body) = match self {
             Self::Get => ("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", "sts", ""),
             Self::Post => ("POST", "/", "sts", FORM),

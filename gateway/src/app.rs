@@ -23,7 +23,7 @@ use crate::{
         witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
-    principals::Principals,
+    principals::{Known, Principals, spent::Spent},
     sessions::{SessionError, Sessions, store::Store, token::TokenKey},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -174,8 +174,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let authority = Arc::new(Authority::new(&keys.ca_certificate, &keys.ca_key)?);
     let secure = config.listen_tls.as_ref().map(|tls| Secure::new(tls, &authority, &clock).map(Arc::new));
     let secure = secure.transpose().map_err(StartError::Secure)?;
-    let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
-    let principals = Principals::new(config.principals.as_deref(), trust_domain).map_err(StartError::Principals)?;
+    let known = config.principals.as_deref().map(Known::watch).transpose().map_err(StartError::Principals)?;
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
@@ -197,6 +196,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
     anchoring.check(&signer, Some(&first)).await?;
     let store = Store::open(&home.root().join(DATABASE)).await?;
+    let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
+    let principals = Principals::new(known, trust_domain, Spent::open(store.pool().clone()).await?);
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sessions =
         Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &opened.found.standings, &is_sealed)

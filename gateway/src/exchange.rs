@@ -5,9 +5,12 @@ use crate::{
     app::Gateway,
     egress::{
         body::{Ahead, read_ahead},
-        resign::{Outgoing, mark, resign, strip_hop_by_hop},
+        resign::{Outgoing, Signing, mark, resign, strip_hop_by_hop},
     },
-    identify::{Caller, signer::Signer},
+    identify::{
+        Caller,
+        signer::{Signer, system_time},
+    },
     ingress::listener::Place,
     interpret::{Sheet, interpret},
     observe::{AnswerBody, Observer, Watch, observe},
@@ -108,12 +111,16 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
     let receipt = gateway.ledger.intend(sheet.caller().window(gateway)?, intent, permit).await?;
 
     // Sign it, send it, and write down what became of it while the answer streams through.
-    let watch = Watch::new(tunnel, sheet, &signer, &parts, &ahead);
-    let mark = gateway.config.upstream.mark.then(|| mark(sheet.caller(), receipt.placed()));
-    let (signed, call) = resign(receipt, Outgoing { parts, uri, body: ahead.body, mark }, signer.signing(real, proof, now));
+    let watch = Watch::new(tunnel, sheet, &signer, &parts, &ahead, capture_bytes);
+    let mark = if gateway.config.upstream.mark { mark(sheet.caller(), receipt.placed()) } else { None };
+    let signing = proof.zip(real).map(|(proof, real)| Signing { proof, real, now: system_time(now) });
+    let (signed, call) = resign(receipt, Outgoing { parts, uri, body: ahead.body, mark }, signing);
     let observer = Observer::new(watch, call);
     let (upstream, _) = gateway.upstreams.way(&tunnel.target.host);
-    let answer = observer.while_right(upstream.send(signed)).await;
+    let answer = match signed {
+        Ok(signed) => observer.while_right(upstream.send(signed)).await,
+        Err(error) => Err(error.into()),
+    };
     Ok(observe(observer, answer, upstream.waits()).await)
 }
 

@@ -155,7 +155,7 @@ pub const BASIS_CHARS_MAX: usize = 512;
 /// Bytes of an OIDC token: GitHub's have 2 KiB, Azure's with groups up to 10.
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// Used tokens that are remembered until they expire, some 100 bytes each. Past it no token is taken.
-pub const SPENT_TOKENS_MAX: usize = 100_000;
+pub const SPENT_TOKENS_MAX: i64 = 100_000;
 /// Bytes of a discovery document or a key set: Google's and GitHub's have some 10 KiB.
 pub const JWKS_BYTES_MAX: usize = 256 << 10;
 /// Keys in a set: issuers have two to ten.

@@ -46,7 +46,7 @@ impl Problem {
             UpstreamError::Over(_) => (StatusCode::FORBIDDEN, "AccessDenied", "SealgateCut"),
             UpstreamError::Body(_) => (StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "SealgateSignature"),
             UpstreamError::NotContained(_) => (StatusCode::FAILED_DEPENDENCY, "NotContained", "SealgateNotContained"),
-            UpstreamError::Unsigned(_) => (StatusCode::BAD_REQUEST, "MalformedRequest", "SealgateUnsigned"),
+            UpstreamError::Unsigned(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "SealgateUnsigned"),
         };
         let message = match error {
             UpstreamError::Failed(_) | UpstreamError::Silent(_) => format!("the upstream did not answer: {error}"),

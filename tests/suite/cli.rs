@@ -26,10 +26,21 @@ impl Gateway {
 
     /// The same, with the real credential that the gateway finds in its environment.
     pub(crate) fn start_with(home: &Path, configuration: &str, (key, secret): (&str, &str)) -> Self {
-        private_folder(home);
-        fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{configuration}")).unwrap();
         let mut run = command(home, &["run"]);
         run.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret).env("AWS_EC2_METADATA_DISABLED", "true");
+        Self::start_as(home, configuration, run)
+    }
+
+    /// The same, with everything that it can say in a file.
+    pub(crate) fn start_logging(home: &Path, configuration: &str, log: &Path) -> Self {
+        let mut run = command(home, &["run"]);
+        run.env("SEALGATE_LOG", "trace").stderr(fs::File::create(log).unwrap());
+        Self::start_as(home, configuration, run)
+    }
+
+    pub(crate) fn start_as(home: &Path, configuration: &str, mut run: Command) -> Self {
+        private_folder(home);
+        fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{configuration}")).unwrap();
         let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

@@ -1,6 +1,6 @@
 //! What goes over the admin socket. Times are RFC 3339 in UTC, durations as in `1h30m`.
 
-use crate::sessions::store::WindowState;
+use crate::{principals::proof::Proof, sessions::store::WindowState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -240,6 +240,49 @@ pub struct KeyView {
     pub from: u64,
     /// Checkpoints of more entries don't count under it.
     pub revoked_from: Option<u64>,
+}
+
+/// A principal in a listing: `GET /v1/principals`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PrincipalView {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: String,
+    /// Patterns of whom it may act for.
+    pub acts_for: Vec<String>,
+    /// Whether somebody's word for it is not enough.
+    pub must_prove: bool,
+    /// What proves it.
+    pub proofs: Vec<String>,
+}
+
+/// `POST /v1/principals/who`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Who {
+    /// Who it says it is.
+    pub principal: Option<String>,
+    /// `human`, `workload` or `agent`.
+    pub kind: Option<String>,
+    /// For whom it acts.
+    pub acting_for: Option<String>,
+    /// A proof, or none.
+    #[serde(default)]
+    pub proof: Proof,
+}
+
+/// Who somebody is taken for.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct IdentityView {
+    /// The name.
+    pub principal: String,
+    /// `human`, `workload` or `agent`.
+    pub kind: String,
+    /// For whom.
+    pub acting_for: Option<String>,
+    /// What says so.
+    pub basis: String,
 }
 
 /// Body of every error.

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod client;
 mod identity;
+mod principals;
 mod redact;
 
 use crate::{
@@ -45,6 +46,8 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/close", post(close_session))
         .route("/v1/sessions/{id}/revoke", post(revoke_session))
         .route("/v1/sessions/{id}/env", get(environment))
+        .route("/v1/principals", get(principals::list))
+        .route("/v1/principals/who", post(principals::who))
         .route("/v1/keys", get(list_keys))
         .route("/v1/keys/rotate", post(rotate_key))
         .route("/v1/parts", post(cut))

@@ -7,6 +7,7 @@ use crate::{
         CALL_SLOT_WAIT, CLIENT_HEAD_WAIT, DISCARD_BYTES_MAX, DISCARD_WAIT, HELD_BODIES_BYTES_MAX, HELD_BODY_BYTES_MAX,
         READ_AHEAD_BYTES_MAX,
     },
+    sigv4::{self, BodyFault, CheckedBody},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -16,7 +17,7 @@ use hyper::body::Incoming;
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll, ready},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -56,6 +57,81 @@ async fn discard(mut body: Incoming) {
         left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
         if left == 0 {
             return;
+        }
+    }
+}
+
+/// What the upstream client sends: the client's body as it comes, or held against its signature while it streams.
+#[derive(Debug)]
+pub struct Upload {
+    body: Checked,
+    fault: Fault,
+}
+
+#[derive(Debug)]
+enum Checked {
+    No(RequestBody),
+    Yes(Box<CheckedBody<RequestBody>>),
+}
+
+/// What did not fit, for whoever is told that the upload broke off.
+#[derive(Debug, Clone, Default)]
+pub struct Fault(Arc<OnceLock<BodyFault>>);
+
+impl Fault {
+    /// What did not fit, where something did not.
+    pub fn found(&self) -> Option<BodyFault> {
+        self.0.get().copied()
+    }
+}
+
+impl Upload {
+    /// A body of which nothing is claimed.
+    pub fn plain(body: RequestBody) -> Self {
+        Self { body: Checked::No(body), fault: Fault::default() }
+    }
+
+    /// A body under a signature.
+    pub fn checked(body: CheckedBody<RequestBody>) -> Self {
+        Self { body: Checked::Yes(Box::new(body)), fault: Fault::default() }
+    }
+
+    /// Where it is noted when the body does not fit.
+    pub fn fault(&self) -> Fault {
+        self.fault.clone()
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = sigv4::BodyError<hyper::Error>;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        match &mut this.body {
+            Checked::No(body) => Pin::new(body).poll_frame(context).map_err(sigv4::BodyError::Client),
+            Checked::Yes(body) => {
+                let frame = ready!(Pin::new(body.as_mut()).poll_frame(context));
+                if let Some(Err(sigv4::BodyError::Fault(fault))) = &frame {
+                    // Set once: a body gives its fault again as often as it is asked.
+                    let _ = this.fault.0.set(*fault);
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Checked::No(body) => body.is_end_stream(),
+            Checked::Yes(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Checked::No(body) => body.size_hint(),
+            Checked::Yes(body) => body.size_hint(),
         }
     }
 }

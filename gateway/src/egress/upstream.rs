@@ -1,9 +1,13 @@
 //! The way out: pooled connections over all sessions, HTTP/1.1 or HTTP/2 as the server likes, routes to private endpoints.
 
-use super::{body::RequestBody, resign::Signed};
+use super::{
+    body::Upload,
+    resign::{Signed, UnsignedError},
+};
 use crate::{
     config::Route,
     limits::{IDLE_UPSTREAM_PER_HOST_MAX, IDLE_UPSTREAM_WAIT},
+    sigv4::{BodyFault, ResignError},
 };
 use http::{Response, Uri};
 use hyper::body::Incoming;
@@ -50,22 +54,31 @@ pub enum UpstreamError {
     Over(String),
     /// What the client sent does not fit its signature.
     #[error("{0}")]
-    Body(String),
+    Body(BodyFault),
     /// What it hands out could not be kept inside.
     #[error("{0}")]
     NotContained(String),
     /// It could not be signed.
     #[error("it could not be signed: {0}")]
-    Unsigned(String),
+    Unsigned(ResignError),
     /// The head of the answer did not come in time.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
 }
 
+impl From<UnsignedError> for UpstreamError {
+    fn from(error: UnsignedError) -> Self {
+        match error {
+            UnsignedError::Resign(error) => Self::Unsigned(error),
+            UnsignedError::Body(fault) => Self::Body(fault),
+        }
+    }
+}
+
 /// One way out: a pool and the roots it trusts. Cloning shares the pool.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    client: Client<HttpsConnector<Dial>, RequestBody>,
+    client: Client<HttpsConnector<Dial>, Upload>,
     waits: Waits,
 }
 
@@ -73,7 +86,13 @@ impl Upstream {
     /// Sends the request and waits for the head of the answer.
     pub async fn send(&self, signed: Signed) -> Result<Response<Incoming>, UpstreamError> {
         let request = signed.spend();
-        match tokio::time::timeout(self.waits.answer, self.client.request(request)).await {
+        let fault = request.body().fault();
+        let answer = tokio::time::timeout(self.waits.answer, self.client.request(request)).await;
+        // Whatever came of it: a body that does not fit its signature was not sent to its end.
+        if let Some(fault) = fault.found() {
+            return Err(UpstreamError::Body(fault));
+        }
+        match answer {
             Ok(answer) => answer.map_err(|error| UpstreamError::Failed(chain(&error))),
             Err(_) => Err(UpstreamError::Silent(self.waits.answer)),
         }

@@ -8,12 +8,13 @@ use crate::{
     broker::{Brokered, Learnt},
     config::Config,
     egress::{body::Need, credentials::SourceError},
-    sigv4::{self, BrokeredKey, Claim, Proof, SignatureError},
+    sigv4::{self, BrokeredKey, Claim, Proof, SessionToken, SignatureError},
 };
 use aws_credential_types::Credentials;
 use http::request::Parts;
 use sealgate_policies::{permit::Credential, session::Session};
 use sealgate_schema::Text;
+use sha2::{Digest, Sha256};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -42,7 +43,7 @@ pub enum Signer {
 impl Signer {
     /// Finds whose credential a request is signed with.
     pub fn of(gateway: &Gateway, parts: &Parts) -> Self {
-        let claim = match sigv4::read(&parts.method, &parts.uri, &parts.headers) {
+        let claim = match sigv4::read(parts) {
             Ok(Some(claim)) => claim,
             Ok(None) => return Self::Nobody,
             Err(error) => return Self::Unreadable(error),
@@ -50,7 +51,7 @@ impl Signer {
         if let Some(credential) = gateway.broker.find(claim.access_key_id()) {
             return Self::Issued { claim: Box::new(claim), credential };
         }
-        match gateway.broker.lineage(claim.access_key_id(), claim.session_token()) {
+        match gateway.broker.lineage(claim.access_key_id(), claim.session_token().map(SessionToken::expose)) {
             Some(learnt) => Self::Learnt(learnt),
             None => Self::Foreign(claim.access_key_id().to_owned().into()),
         }
@@ -104,8 +105,8 @@ impl Signer {
     /// Checks the signature with the credential's secret; `body` is the whole body where it is at hand.
     pub fn prove(&self, parts: &Parts, body: Option<&[u8]>, now: i64) -> Result<Option<Proof>, SignatureError> {
         let Self::Issued { claim, credential } = self else { return Ok(None) };
-        let Parts { method, uri, headers, .. } = parts;
-        sigv4::verify(claim, method, uri, headers, body, &key(credential), system_time(now)).map(Some)
+        let body = body.map(|body| Sha256::digest(body).into());
+        sigv4::verify(claim, parts, body, &key(credential), system_time(now)).map(Some)
     }
 
     /// The real credential that stands behind an issued one: a contained child's own, else that of the session's account.

@@ -13,7 +13,7 @@ use crate::{
     refusal::{Refused, refuse},
     sigv4,
 };
-use http::{HeaderMap, Request, Response, Uri, header, uri::Authority};
+use http::{HeaderMap, Request, Response, Uri, header, request::Parts, uri::Authority};
 use hyper::body::Incoming;
 use sealgate_policies::{
     endpoint::{Endpoint, endpoint},
@@ -28,26 +28,27 @@ pub async fn serve(gateway: Arc<Gateway>, peer: SocketAddr, place: Place, reques
     }
     let asked = asked(request.headers());
     let caller = Caller { session: None, tie: "none", address: peer.to_string().into() };
-    match find(&gateway, &asked, &request) {
+    let (parts, body) = request.into_parts();
+    match find(&gateway, &asked, &parts) {
         Ok((target, path)) => {
             let tunnel = Tunnel { gateway, caller, target, way: Way::Endpoint { path }, _place: place };
-            let Ok(answer) = exchange::serve(Arc::new(tunnel), request).await;
+            let Ok(answer) = exchange::serve(Arc::new(tunnel), Request::from_parts(parts, body)).await;
             answer
         }
         Err(refused) => {
             let target = itself(&asked);
             let tunnel = Tunnel { gateway, caller, target, way: Way::Proxy, _place: place };
-            let sheet = Sheet::new(&tunnel, &request, Instant::now());
+            let sheet = Sheet::new(&tunnel, &Request::from_parts(parts, ()), Instant::now());
             refuse(&tunnel, sheet, refused).await
         }
     }
 }
 
 /// The cloud's host, and the path there.
-fn find(gateway: &Gateway, asked: &str, request: &Request<Incoming>) -> Result<(Target, String), Refused> {
-    let claim = sigv4::read(request.method(), request.uri(), request.headers())?;
+fn find(gateway: &Gateway, asked: &str, parts: &Parts) -> Result<(Target, String), Refused> {
+    let claim = sigv4::read(parts)?;
     let claim = claim.ok_or(Refused::EndpointSigner("not signed"))?;
-    let Endpoint { host, path } = endpoint(asked, request.uri().path(), claim.service(), claim.region())?;
+    let Endpoint { host, path } = endpoint(asked, parts.uri.path(), claim.service(), claim.region())?;
     let authority = Authority::try_from(host.as_str()).map_err(|_| Refused::Malformed("the host is no host name"))?;
     let class = if gateway.upstreams.way(&host).1.is_some() { HostClass::Aws } else { classify(&host) };
     Ok((Target { host: host.clone().into(), column: host.into(), authority, class }, path))

@@ -64,7 +64,7 @@ pub struct Asked<'a> {
 }
 
 /// Why somebody is not who it says. Each says what to do, and holds nothing of a proof but names.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PrincipalError {
     /// Nobody named, nothing proven.
     #[error("who is it? name the principal, or prove it with --oidc-token or --ssh-key")]
@@ -98,6 +98,9 @@ pub enum PrincipalError {
     /// The issuer's keys can't be had.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Whether a token was used before can't be known.
+    #[error("the database can't be used: {0}")]
+    Store(#[from] sqlx::Error),
 }
 
 impl From<Fault> for PrincipalError {
@@ -115,7 +118,7 @@ impl PrincipalError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Nameless | Self::TwoProofs => StatusCode::BAD_REQUEST,
-            Self::Keys(_) | Self::Token(TokenError::TooMany) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Keys(_) | Self::Store(_) | Self::Token(TokenError::TooMany) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,
         }
     }
@@ -131,37 +134,39 @@ pub struct Principals {
     spent: Spent,
 }
 
-/// What the files say.
+/// What the files say: the directory, and the keys that it names.
 #[derive(Debug, Default)]
-struct Known {
+pub struct Known {
     directory: Directory,
     sources: BTreeMap<String, Source>,
 }
 
 impl Principals {
-    /// Reads the directory; without one, everybody is taken at their word. Certificates are taken of `trust_domain` alone.
-    pub fn new(directory: Option<&Path>, trust_domain: Option<&str>) -> Result<Self, String> {
-        let watch = |file: &Path| {
-            let file = file.to_owned();
-            Watched::new(move |reading| Known::read(&file, reading))
-        };
-        Ok(Self {
-            known: directory.map(watch).transpose()?,
-            nobody: Arc::default(),
-            trust_domain: trust_domain.map(str::to_owned),
-            keys: KeySets::default(),
-            spent: Spent::default(),
-        })
+    /// The principals of a directory; without one, everybody is taken at their word. Certificates are taken of `trust_domain`
+    /// alone.
+    pub fn new(known: Option<Watched<Known>>, trust_domain: Option<&str>, spent: Spent) -> Self {
+        let trust_domain = trust_domain.map(str::to_owned);
+        Self { known, nobody: Arc::default(), trust_domain, keys: KeySets::default(), spent }
     }
 
-    /// Who is it? The one question that a request for a session asks: by the proof where there is one, by word where not.
+    /// Who is it? The one question that a request for a session asks: by the proof where there is one, by word where not. A token
+    /// that says who it is is spent by it.
     ///
     /// An SSH proof signs a statement; that the statement says what the request says is for the caller to see to.
     pub async fn identify(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
+        let identity = self.preview(asked, proof, peer, now).await?;
+        if let Some(token) = &proof.oidc {
+            self.spend(token.expose(), now).await?;
+        }
+        Ok(identity)
+    }
+
+    /// The same, but a token is good still: for who wants to know what would be said.
+    pub async fn preview(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
         let identity = match (&proof.ssh, &proof.oidc) {
             (Some(_), Some(_)) => return Err(PrincipalError::TwoProofs),
             (Some(ssh), None) => self.by_ssh(&ssh.statement, &ssh.signature, asked.acting_for, now)?,
-            (None, Some(token)) => self.by_oidc(token.expose(), asked.acting_for, now).await?,
+            (None, Some(token)) => self.by_token(token.expose(), asked.acting_for, now).await?,
             (None, None) => {
                 let name = asked.principal.ok_or(PrincipalError::Nameless)?;
                 return self.by_word(name, asked.kind, asked.acting_for, peer);
@@ -201,18 +206,29 @@ impl Principals {
         Err(PrincipalError::Ssh("not taken yet".to_owned()))
     }
 
-    /// By a token of an OIDC issuer. The token is spent by it, whatever becomes of the request.
+    /// By a token of an OIDC issuer, which is spent by it.
     pub async fn by_oidc(&self, token: &str, acting_for: Option<&str>, now: i64) -> Result<Identity, PrincipalError> {
+        let identity = self.by_token(token, acting_for, now).await?;
+        self.spend(token, now).await?;
+        Ok(identity)
+    }
+
+    async fn by_token(&self, token: &str, acting_for: Option<&str>, now: i64) -> Result<Identity, PrincipalError> {
         let known = self.known();
         let unverified = Unverified::read(token)?;
         // An issuer that nobody declared is asked for nothing.
         let source = known.sources.get(unverified.issuer()).ok_or(TokenError::Issuer)?;
         let claims = unverified.verify(source, &self.keys, now).await?;
         let principal = known.directory.by_claims(&claims)?;
-        let identity = known.identity(principal, acting_for, &format!("oidc {} {}", claims.issuer(), claims.subject()))?;
-        let until = claims.expires().saturating_add(LEEWAY_SECONDS);
-        match self.spent.spend(token, until, now.div_euclid(1_000_000)) {
-            Use::First => Ok(identity),
+        Ok(known.identity(principal, acting_for, &format!("oidc {} {}", claims.issuer(), claims.subject()))?)
+    }
+
+    /// Spends a token whose signature and times have been checked.
+    async fn spend(&self, token: &str, now: i64) -> Result<(), PrincipalError> {
+        let (signed, expires) = Unverified::read(token)?.spending();
+        let until = expires.saturating_add(LEEWAY_SECONDS);
+        match self.spent.spend(signed, until, now.div_euclid(1_000_000)).await? {
+            Use::First => Ok(()),
             Use::Again => Err(TokenError::Again.into()),
             Use::Full => Err(TokenError::TooMany.into()),
         }
@@ -234,6 +250,11 @@ impl Principals {
         })
     }
 
+    /// The directory as it is in force.
+    pub fn directory(&self) -> Directory {
+        self.known().directory.clone()
+    }
+
     /// What is wrong with the files or with an issuer's keys, for the status.
     pub fn trouble(&self) -> Vec<String> {
         let files = self.known.as_ref().and_then(Watched::trouble);
@@ -250,10 +271,14 @@ impl Principals {
 }
 
 impl Known {
+    /// Reads a directory, which is read again when it changes.
+    pub fn watch(file: &Path) -> Result<Watched<Self>, String> {
+        let file = file.to_owned();
+        Watched::new(move |reading| Self::read(&file, reading))
+    }
+
     fn read(file: &Path, reading: &mut Reading) -> Result<Self, String> {
-        let text = reading.file(file)?;
-        let wrong = |why: String| format!("{}: {}", file.display(), why.trim_end().replace('\n', " "));
-        let directory: Directory = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let directory = directory(&reading.file(file)?).map_err(|why| format!("{}: {why}", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
         let beside = |name: &str| -> PathBuf { folder.join(name) };
         let mut sources = BTreeMap::new();
@@ -272,6 +297,12 @@ impl Known {
             basis: plain(basis),
         })
     }
+}
+
+/// Reads a directory. Public for the fuzz targets.
+#[doc(hidden)]
+pub fn directory(text: &str) -> Result<Directory, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().replace('\n', " "))
 }
 
 /// One line of plain characters, not too long: others are written as `%` and their bytes.

@@ -84,6 +84,12 @@ impl<'a> Unverified<'a> {
         self.claims.issuer()
     }
 
+    /// What tells this token from others, and when it expires. Not the whole token: who has it can make another signature of an
+    /// ECDSA signature that is as good (the other root), and so another text of the same token.
+    pub(super) fn spending(&self) -> (&'a str, i64) {
+        (self.token.rsplit_once('.').map_or(self.token, |(signed, _)| signed), self.claims.expires())
+    }
+
     /// Checks signature and times, and gives out the claims. The rules of the directory come after.
     pub(super) async fn verify(self, source: &Source, keys: &KeySets, now: i64) -> Result<Claims, Fault> {
         let key = keys.key(source, self.key_id.as_deref(), self.algorithm, now).await.map_err(Fault::Keys)?;

@@ -85,6 +85,11 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Its connections, for tables that others keep here.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// Adds a window.
     pub async fn add_window(&self, window: &Window) -> Result<(), sqlx::Error> {
         sqlx::query("INSERT INTO windows (id, title, opened, closes, standing, state) VALUES ($1, $2, $3, $4, $5, $6)")

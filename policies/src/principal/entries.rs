@@ -120,7 +120,7 @@ impl TryFrom<File> for Directory {
     fn try_from(file: File) -> Result<Self, DirectoryError> {
         let mut principals = Vec::new();
         for human in file.human {
-            principals.push(person(human)?);
+            principals.push(person(human, file.allowed_signers.is_some())?);
         }
         for workload in file.workload {
             principals.push(program(workload, PrincipalKind::Workload)?);
@@ -139,9 +139,11 @@ impl TryFrom<File> for Directory {
     }
 }
 
-fn person(human: Human) -> Result<Principal, DirectoryError> {
+/// Where signers are known, a human is the one of its own name unless the entry says otherwise.
+fn person(human: Human, signers: bool) -> Result<Principal, DirectoryError> {
     let name = name(human.name)?;
-    let ssh = human.ssh.map_or_else(|| vec![name.clone()], |names| names.0);
+    let own = || if signers { vec![name.clone()] } else { Vec::new() };
+    let ssh = human.ssh.map_or_else(own, |names| names.0);
     let none = Vec::new;
     Ok(Principal {
         name,
@@ -274,11 +276,9 @@ fn check_issuer(url: &str) -> Result<(), DirectoryError> {
     }
 }
 
-/// A name for the file of allowed signers needs the file, unless it is the one that each human has by default.
+/// A name for the file of allowed signers needs the file.
 fn check_signers(directory: &Directory) -> Result<(), DirectoryError> {
-    let by_default = |one: &&Principal| one.kind == PrincipalKind::Human && one.ssh == [one.name.as_str()];
-    let named = directory.principals.iter().find(|one| !one.ssh.is_empty() && !by_default(one));
-    match (&directory.allowed_signers, named) {
+    match (&directory.allowed_signers, directory.principals.iter().find(|one| !one.ssh.is_empty())) {
         (None, Some(one)) => Err(DirectoryError(format!("{} has ssh, but there is no allowed_signers = \"FILE\"", one.name))),
         _ => Ok(()),
     }
