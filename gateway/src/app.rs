@@ -5,7 +5,12 @@ use crate::{
     anchor::Anchoring,
     clock::Clock,
     config::Config,
-    egress::upstream::{SetUpError, Upstreams},
+    broker::{Broker, Brokered},
+    egress::{
+        body::HeldBodies,
+        credentials::Sources,
+        upstream::{SetUpError, Upstreams},
+    },
     home::{Home, HomeError, socket},
     ingress::{
         authority::{Authority, AuthorityError},
@@ -22,11 +27,12 @@ use crate::{
         windows_log::{LogError, WindowsLog},
         witness::WitnessError,
     },
-    limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
+    limits::{CAPTURE_BYTES_MAX, CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     principals::{Known, Principals, spent::Spent},
-    sessions::{SessionError, Sessions, store::Store, token::TokenKey},
+    sessions::{SessionError, Sessions, right::Right, store::Store, token::TokenKey},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sealgate_policies::session::Session;
 use sealgate_schema::{
     Text,
     log::{CHECKPOINT_NAME, LOG_FOLDER},
@@ -61,10 +67,18 @@ pub struct Gateway {
     pub retention: Retention,
     /// Witnesses and timestamps.
     pub anchoring: Anchoring,
+    /// Told of each end of a session or credential.
+    pub endings: tokio::sync::watch::Sender<u64>,
     /// Windows and sessions.
     pub sessions: Arc<Sessions>,
     /// Who the principals are.
     pub principals: Principals,
+    /// Credentials that were issued here.
+    pub broker: Broker,
+    /// Where the real ones come from.
+    pub sources: Sources,
+    /// Memory for bodies that have to be whole.
+    pub held_bodies: HeldBodies,
     /// The ways out.
     pub upstreams: Upstreams,
     /// The certificates.
@@ -96,6 +110,19 @@ impl Gateway {
         let tls = self.secure.as_ref().and_then(|secure| secure.trouble());
         let tls = tls.map(|why| format!("the files of listen_tls changed, and are not taken: {why}"));
         self.principals.trouble().into_iter().chain(tls).collect()
+    }
+
+    /// How many bytes of each body are kept of a session's calls: of one that nobody approved, as many as can be.
+    pub fn capture_bytes(&self, session: Option<&Session>) -> usize {
+        match session {
+            Some(session) if session.break_glass => CAPTURE_BYTES_MAX,
+            _ => self.config.capture_bytes,
+        }
+    }
+
+    /// What a call under way rests on.
+    pub fn right(&self, session: Option<Arc<Session>>, credential: Option<Arc<Brokered>>) -> Right {
+        Right { session, credential, clock: self.clock.clone(), endings: self.endings.subscribe() }
     }
 
     /// Takes away what was kept long enough. Returns the first error, with the window. Blocks.
@@ -219,8 +246,12 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         redactor,
         retention,
         anchoring,
+        endings: tokio::sync::watch::channel(0).0,
         sessions,
         principals,
+        broker: Broker::default(),
+        sources: Sources,
+        held_bodies: HeldBodies::default(),
         upstreams,
         authority,
         listen,

@@ -47,6 +47,7 @@
 pub mod admin;
 pub mod anchor;
 pub mod app;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,7 @@
 //! abandoned by its client), it writes one outcome.
 
 use crate::{
+    app::Gateway,
     contain::{Asked, contain},
     egress::{
         body::{Ahead, SharedCapture},
@@ -32,6 +33,7 @@ use sealgate_schema::{
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };

@@ -24,6 +24,7 @@
 
 pub mod endpoint;
 pub mod hosts;
+pub mod issued;
 pub mod naming;
 pub mod permit;
 pub mod principal;

@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod capture;
+pub mod credentials;
 pub mod opaque;
 pub mod resign;
 pub mod upstream;

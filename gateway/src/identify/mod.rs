@@ -3,6 +3,8 @@
 //! In this version credential (attribution `token`) and certificate (`certificate`) of the tunnel are all there is; what the client signed with is
 //! recorded as it stands, and not checked.
 
+pub mod signer;
+
 use crate::{
     app::Gateway,
     ledger::LedgerError,

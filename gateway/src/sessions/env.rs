@@ -26,7 +26,15 @@ const NO_PROXY: &str = "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2,fd
 pub fn environment(gateway: &Gateway, session: &str) -> Vec<(String, String)> {
     let token = gateway.sessions.token(session);
     let proxy = format!("http://{session}:{}@{}", *token, gateway.listen);
-    variables(&proxy, session, &gateway.ca_bundle)
+    let mut all = variables(&proxy, session, &gateway.ca_bundle);
+    if let Ok(session) = gateway.sessions.session(session) {
+        let b = gateway.broker.issue(&session);
+        all.push(("AWS_ACCESS_KEY_ID".into(), b.id.to_string()));
+        all.push(("AWS_SECRET_ACCESS_KEY".into(), b.secret().to_owned()));
+        all.push(("AWS_SESSION_TOKEN".into(), b.token().to_owned()));
+        all.push(("SEALGATE_LISTEN".into(), gateway.listen.to_string()));
+    }
+    all
 }
 
 fn variables(proxy: &str, session: &str, bundle: &Path) -> Vec<(String, String)> {

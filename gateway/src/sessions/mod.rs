@@ -5,6 +5,7 @@
 
 pub mod env;
 mod reconcile;
+pub mod right;
 pub mod store;
 pub mod token;
 
