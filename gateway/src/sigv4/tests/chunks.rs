@@ -120,12 +120,14 @@ fn a_body_comes_out_the_same_wherever_its_frames_are_cut() {
     }
 }
 
-/// Nothing of the last chunk is out, and whatever is out is the beginning of what would have come.
+/// Nothing of the last chunk is out, and of a signed body nothing but the beginning of what would have come.
 fn check_refused(upload: &Upload, expected: &[u8], frames: &[&[u8]], what: &str) {
     let last = upload.chunks.last().unwrap().len();
     let (out, fault) = upload.send(frames.iter().copied());
     assert!(fault.is_some(), "{what} is taken");
-    assert!(out.len() <= expected.len() - last && expected.starts_with(&out), "{what}: {} bytes are out", out.len());
+    let signed = expected != upload.wire();
+    assert!(!signed || expected[..expected.len() - last].starts_with(&out), "{what}: {} bytes are out", out.len());
+    assert!(!out.ends_with(&expected[expected.len() - last..]), "{what}: the last chunk is out");
 }
 
 #[test]
@@ -235,7 +237,8 @@ fn a_declared_hash_is_checked_before_the_last_frame() {
     }
     assert_eq!(upload.send(body.chunks(1)), (body.to_vec(), None));
     let cut = body.len() - 1;
-    assert_eq!(upload.send([&body[..4], &body[4..cut]]), (body[..4].to_vec(), Some(BodyFault::Hash)));
+    let (out, fault) = upload.send([&body[..4], &body[4..8], &body[8..cut]]);
+    assert_eq!((&out[..], fault), (&body[..4], Some(BodyFault::Hash)), "one frame behind, so the last ones are not out");
     assert_eq!(upload.send([&body[..4], &body[4..], b"more"]).1, Some(BodyFault::Hash));
     assert_eq!(upload.send([]), (Vec::new(), Some(BodyFault::Hash)), "an empty body is refused before it is asked for");
 }
