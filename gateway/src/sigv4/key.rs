@@ -29,7 +29,7 @@ impl fmt::Debug for BrokeredKey<'_> {
 }
 
 /// A session token that came with a request.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SessionToken(Zeroizing<String>);
 
 impl SessionToken {

@@ -1,9 +1,7 @@
 //! The rules around a signature: time, tokens, what has to be signed, what can't be read.
 
 use super::client::{BROKERED, brokered, now, real, settings, sign_v4};
-use crate::sigv4::{
-    BrokeredKey, Coverage, Proof, SignatureError, canonical, key::SigningKey, read, resign, stamp::Stamp, verify,
-};
+use crate::sigv4::{BrokeredKey, Coverage, Proof, SignatureError, canonical, key::SigningKey, read, resign, stamp::Stamp, verify};
 use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignatureLocation};
 use http::{HeaderValue, Request, request::Parts};
 use sealgate_schema::Hash;
@@ -268,7 +266,8 @@ fn a_real_credential_without_a_token_leaves_none() {
 
 /// A signature made by hand: `aws-sigv4` signs no such request.
 fn by_hand(parts: &mut Parts, path: &str) {
-    let signed = ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-meta-name", "x-amz-security-token"].map(|name| name.parse().unwrap());
+    let signed =
+        ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-meta-name", "x-amz-security-token"].map(|name| name.parse().unwrap());
     parts.headers.insert("x-amz-date", "20130524T000000Z".parse().unwrap());
     parts.headers.insert("x-amz-content-sha256", "UNSIGNED-PAYLOAD".parse().unwrap());
     parts.headers.insert("x-amz-security-token", BROKERED.token.unwrap().parse().unwrap());
@@ -331,7 +330,8 @@ fn a_query_has_one_canonical_form_whatever_its_spelling() {
 
 #[test]
 fn a_path_is_normal_for_all_services_but_s3() {
-    let check = |sent: &str, expected: &str| assert_eq!(canonical::path(sent, canonical::PathForm::NormalTwice), expected, "{sent}");
+    let check =
+        |sent: &str, expected: &str| assert_eq!(canonical::path(sent, canonical::PathForm::NormalTwice), expected, "{sent}");
     check("", "/");
     check("/a%20b", "/a%2520b");
     check("//a/./b/../c//", "/a/c/");
