@@ -348,16 +348,16 @@ fn is_plain(word: &str, extra: &str) -> bool {
     (1..=WORD_MAX).contains(&word.len()) && word.bytes().all(fits)
 }
 
-/// `x-amz-date`, or `Date` in the same form.
+/// `x-amz-date`, or else `Date`, in either form.
 fn header_date(headers: &HeaderMap) -> Result<Stamp, SignatureError> {
-    let date = match text(headers, &HeaderName::from_static("x-amz-date"))? {
-        Some(date) => Some(date),
-        None => text(headers, &header::DATE)?,
-    };
-    Stamp::read(date.ok_or(SignatureError::Malformed("there is no x-amz-date"))?).ok_or(DATE_FORM)
+    if let Some(date) = text(headers, &HeaderName::from_static("x-amz-date"))? {
+        return Stamp::read(date).ok_or(DATE_FORM);
+    }
+    let date = text(headers, &header::DATE)?.ok_or(SignatureError::Malformed("there is no x-amz-date"))?;
+    Stamp::read(date).or_else(|| Stamp::read_mail(date)).ok_or(DATE_FORM)
 }
 
-const DATE_FORM: SignatureError = SignatureError::Malformed("x-amz-date is not YYYYMMDD'T'HHMMSS'Z'");
+const DATE_FORM: SignatureError = SignatureError::Malformed("its date is not YYYYMMDD'T'HHMMSS'Z'");
 
 /// Sorted, lower case, each once, `host` among them: two lists can't mean the same.
 fn signed_headers(list: &str) -> Result<Vec<HeaderName>, SignatureError> {
