@@ -4,8 +4,8 @@ use super::{row, timed};
 use crate::{Result, figures::short};
 use aws_credential_types::Credentials;
 use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
+    http_request::{SignableBody, SignableRequest, SigningParams, SigningSettings, sign},
+    sign::{v4, v4a},
 };
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
@@ -54,6 +54,12 @@ pub(super) fn run() -> Result<()> {
     row("all of it, with the proof's JSON", &micros(both), "what a call costs");
     let key = timed(|| v4::generate_signing_key(KEY.secret, now, "us-east-1", "sts"));
     row("derive a signing key", &micros(key), "of that, twice a call");
+    let asymmetric = version_4a(&parts)?;
+    let claim = read(&asymmetric)?.ok_or("the sample is signed")?;
+    let proof = verify(&claim, &asymmetric, body, &KEY, now)?;
+    row("verify Version 4a", &micros(timed(|| verify(&claim, &asymmetric, body, &KEY, now))), "key, ECDSA");
+    let resigned = timed(|| resign(&proof, &mut asymmetric.clone(), &real, now)) - copied;
+    row("sign Version 4a again", &micros(resigned), "key, ECDSA");
     let (proof, resigned, wire) = upload(&real, now)?;
     let chunk = timed(|| chunks(&proof, &resigned, &wire)) / 16.0;
     row("check and sign a chunk again", &micros(chunk), "of 64 KiB, in frames of 16 KiB");
@@ -83,14 +89,29 @@ fn sts() -> Result<Parts> {
     Ok(parts)
 }
 
+/// The same call, signed with Version 4a.
+fn version_4a(parts: &Parts) -> Result<Parts> {
+    let mut parts = parts.clone();
+    for name in ["authorization", "x-amz-date", "x-amz-security-token"] {
+        parts.headers.remove(name);
+    }
+    let identity: Identity = credentials(KEY.access_key_id).into();
+    let parameters = v4a::SigningParams::builder().identity(&identity).region_set("*").name("sts").time(now());
+    apply(&mut parts, SignableBody::Bytes(FORM), &parameters.settings(SigningSettings::default()).build()?.into())?;
+    Ok(parts)
+}
+
 fn signed(parts: &mut Parts, body: SignableBody<'_>, service: &str) -> Result<String> {
     let identity: Identity = credentials(KEY.access_key_id).into();
     let parameters = v4::SigningParams::builder().identity(&identity).region("us-east-1").name(service).time(now());
-    let parameters = parameters.settings(SigningSettings::default()).build()?.into();
+    apply(parts, body, &parameters.settings(SigningSettings::default()).build()?.into())
+}
+
+fn apply(parts: &mut Parts, body: SignableBody<'_>, parameters: &SigningParams<'_>) -> Result<String> {
     let copy = parts.clone();
     let headers = copy.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let request = SignableRequest::new(copy.method.as_str(), copy.uri.to_string(), headers, body)?;
-    let (instructions, signature) = sign(request, &parameters)?.into_parts();
+    let (instructions, signature) = sign(request, parameters)?.into_parts();
     let mut request = Request::from_parts(copy, ());
     instructions.apply_to_request_http1x(&mut request);
     *parts = request.into_parts().0;

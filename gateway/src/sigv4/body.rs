@@ -104,9 +104,10 @@ impl<B: Body<Data = Bytes> + Unpin> CheckedBody<B> {
         Ok(())
     }
 
-    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyError<B::Error>>>> {
+    /// Nothing goes out after a fault.
+    fn fail(&mut self, fault: BodyFault) -> BodyError<B::Error> {
         (self.fault, self.held) = (Some(fault), None);
-        Poll::Ready(Some(Err(fault.into())))
+        fault.into()
     }
 }
 
@@ -151,7 +152,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CheckedBody<B> {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         if let Some(fault) = this.fault {
-            return this.fail(fault);
+            return Poll::Ready(Some(Err(this.fail(fault))));
         }
         loop {
             if let Some(data) = this.ready.pop_front() {
@@ -166,7 +167,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CheckedBody<B> {
                 None => this.end(),
             };
             if let Err(fault) = step {
-                return this.fail(fault);
+                return Poll::Ready(Some(Err(this.fail(fault))));
             }
         }
     }

@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod key;
 mod payload;
+mod read;
 mod resign;
 mod stamp;
 #[cfg(test)]
@@ -29,9 +30,10 @@ mod tests;
 mod verify;
 
 pub use body::{BodyError, CheckedBody};
-pub use claim::{Algorithm, Claim, Place, read};
+pub use claim::{Algorithm, Claim, Place};
 pub use error::{BodyFault, SignatureError};
 pub use key::{BrokeredKey, SessionToken};
 pub use payload::{Coverage, PayloadMode};
+pub use read::read;
 pub use resign::{ResignError, Resigned, resign};
 pub use verify::{Proof, verify};
