@@ -159,6 +159,10 @@ fn from_query(query: Query, headers: &HeaderMap) -> Result<Claim, SignatureError
     let expires = there(query.expires)?.parse::<u64>().ok().filter(|seconds| (1..=EXPIRES_SECONDS_MAX).contains(seconds));
     let expires = expires.ok_or(SignatureError::Malformed("X-Amz-Expires is not a number of seconds from 1 to 604800"))?;
     let said = text(headers, &CONTENT_SHA256)?.map(str::to_owned);
+    if query.payload.is_some() && said.is_some() {
+        // The signature covers one of them, and who reads the other is misled.
+        return Err(SignatureError::Malformed("x-amz-content-sha256 is in a header and in the query"));
+    }
     let (payload, payload_line) = match query.payload.or(said) {
         Some(line) => (PayloadMode::read(&line).ok_or(SignatureError::Payload)?, Some(line)),
         // S3 signs no body into a URL; the others sign the one that has to be sent with it.

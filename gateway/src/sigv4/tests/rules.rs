@@ -200,6 +200,11 @@ fn what_does_not_fit_together_is_malformed() {
     parts.uri = format!("{}&x-amz-date=20130524T000000Z", parts.uri).parse().unwrap();
     malformed(&parts);
     let mut parts = presigned();
+    parts.uri = format!("{}&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD", parts.uri).parse().unwrap();
+    assert!(read(&parts).is_ok());
+    parts.headers.insert("x-amz-content-sha256", "UNSIGNED-PAYLOAD".parse().unwrap());
+    malformed(&parts);
+    let mut parts = presigned();
     parts.uri = parts.uri.to_string().replace("X-Amz-Date", "X-Amz-Data").parse().unwrap();
     malformed(&parts);
     let mut parts = call();
