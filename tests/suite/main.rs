@@ -5,6 +5,7 @@
 mod agree;
 mod anchors;
 mod bodies;
+mod botocore;
 mod cli;
 mod clients;
 mod crash;

@@ -2,6 +2,7 @@
 
 mod ledger;
 mod sample;
+mod sigv4;
 
 use crate::{
     Result,
@@ -26,6 +27,7 @@ pub(crate) async fn run(folder: &Path) -> Result<()> {
     let (ledger, sample) = (LedgerId::new("gw-bench", "BENCH")?, Sample::new()?);
     row("work", "median", "what it is");
     pure(&ledger, &sample);
+    sigv4::run()?;
     parts(&ledger, &sample)?;
     ledger::run(folder, &sample).await
 }

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -18,8 +19,11 @@ use std::{
 pub struct CheckedBody<B> {
     inner: B,
     check: Check,
-    /// Checked and not given out.
-    ready: Option<Bytes>,
+    /// What would go out next. It waits for more, or for the end: a server that has all bytes that it was promised does not
+    /// ask whether there was an end.
+    held: Option<Bytes>,
+    /// What goes out.
+    ready: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
     ended: bool,
     fault: Option<BodyFault>,
@@ -29,7 +33,11 @@ pub struct CheckedBody<B> {
 enum Check {
     /// The signature says nothing of the body, or the body was checked as a whole.
     Nothing,
-    Hash(Hashed),
+    /// A whole body against its hash.
+    Hash {
+        expected: [u8; 32],
+        hasher: Sha256,
+    },
     Chunks(Box<Chunks>),
     Events(Box<Events>),
 }
@@ -52,7 +60,7 @@ impl<B: Body<Data = Bytes> + Unpin> CheckedBody<B> {
         let chains = |real: Resigned| Chains { client: proof.chain.clone(), real: real.chain };
         let check = match proof.claim.payload {
             PayloadMode::Declared(_) if proof.body_checked => Check::Nothing,
-            PayloadMode::Declared(hash) => Check::Hash(Hashed { expected: hash, hasher: Sha256::new(), held: None }),
+            PayloadMode::Declared(hash) => Check::Hash { expected: hash, hasher: Sha256::new() },
             PayloadMode::Chunked { signed, trailer } => {
                 let chains = signed.then(|| chains(resigned));
                 Check::Chunks(Box::new(Chunks::new(chains, trailer, proof.claim.decoded_length)))
@@ -60,7 +68,7 @@ impl<B: Body<Data = Bytes> + Unpin> CheckedBody<B> {
             PayloadMode::Events => Check::Events(Box::new(Events::new(chains(resigned)))),
             PayloadMode::Undeclared | PayloadMode::Unsigned => Check::Nothing,
         };
-        let mut body = Self { inner, check, ready: None, trailers: None, ended: false, fault: None };
+        let mut body = Self { inner, check, held: None, ready: VecDeque::new(), trailers: None, ended: false, fault: None };
         if body.inner.is_end_stream() {
             body.end()?;
         }
@@ -74,7 +82,15 @@ impl<B: Body<Data = Bytes> + Unpin> CheckedBody<B> {
 
     fn take(&mut self, frame: Frame<Bytes>) -> Result<(), BodyFault> {
         match frame.into_data() {
-            Ok(data) => self.ready = self.check.push(data)?,
+            Ok(data) => {
+                let checked = self.check.push(data)?;
+                let held = match (&self.check, checked) {
+                    (Check::Nothing | Check::Events(_), checked) => checked,
+                    (_, None) => None,
+                    (_, Some(checked)) => self.held.replace(checked),
+                };
+                self.ready.extend(held);
+            }
             Err(frame) => self.trailers = frame.into_trailers().ok(),
         }
         if self.inner.is_end_stream() { self.end() } else { Ok(()) }
@@ -82,17 +98,16 @@ impl<B: Body<Data = Bytes> + Unpin> CheckedBody<B> {
 
     fn end(&mut self) -> Result<(), BodyFault> {
         let last = self.check.end()?;
+        self.ready.extend(self.held.take());
+        self.ready.extend(last);
         self.ended = true;
-        self.ready = match (self.ready.take(), last) {
-            (Some(ready), Some(last)) => Some([ready, last].concat().into()),
-            (ready, last) => ready.or(last),
-        };
         Ok(())
     }
 
-    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyError<B::Error>>>> {
-        self.fault = Some(fault);
-        Poll::Ready(Some(Err(fault.into())))
+    /// Nothing goes out after a fault.
+    fn fail(&mut self, fault: BodyFault) -> BodyError<B::Error> {
+        (self.fault, self.held) = (Some(fault), None);
+        fault.into()
     }
 }
 
@@ -100,7 +115,10 @@ impl Check {
     fn push(&mut self, data: Bytes) -> Result<Option<Bytes>, BodyFault> {
         match self {
             Self::Nothing => Ok(Some(data)),
-            Self::Hash(hashed) => Ok(hashed.push(data)),
+            Self::Hash { hasher, .. } => {
+                hasher.update(&data);
+                Ok((!data.is_empty()).then_some(data))
+            }
             Self::Chunks(chunks) => chunks.push(&data),
             Self::Events(events) => events.push(&data),
         }
@@ -109,7 +127,10 @@ impl Check {
     fn end(&mut self) -> Result<Option<Bytes>, BodyFault> {
         match self {
             Self::Nothing => Ok(None),
-            Self::Hash(hashed) => hashed.end(),
+            Self::Hash { expected, hasher } => {
+                let hash: [u8; 32] = std::mem::take(hasher).finalize().into();
+                if hash == *expected { Ok(None) } else { Err(BodyFault::Hash) }
+            }
             Self::Chunks(chunks) => chunks.end().map(Some),
             Self::Events(events) => events.end().map(|()| None),
         }
@@ -117,34 +138,10 @@ impl Check {
 
     fn held(&self) -> usize {
         match self {
-            Self::Nothing => 0,
-            Self::Hash(hashed) => hashed.held.as_ref().map_or(0, Bytes::len),
+            Self::Nothing | Self::Hash { .. } => 0,
             Self::Chunks(chunks) => chunks.held(),
             Self::Events(events) => events.held(),
         }
-    }
-}
-
-/// A whole body against its hash, one frame behind.
-#[derive(Debug)]
-struct Hashed {
-    expected: [u8; 32],
-    hasher: Sha256,
-    held: Option<Bytes>,
-}
-
-impl Hashed {
-    fn push(&mut self, data: Bytes) -> Option<Bytes> {
-        if data.is_empty() {
-            return None;
-        }
-        self.hasher.update(&data);
-        self.held.replace(data)
-    }
-
-    fn end(&mut self) -> Result<Option<Bytes>, BodyFault> {
-        let hash: [u8; 32] = std::mem::take(&mut self.hasher).finalize().into();
-        if hash == self.expected { Ok(self.held.take()) } else { Err(BodyFault::Hash) }
     }
 }
 
@@ -155,10 +152,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CheckedBody<B> {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         if let Some(fault) = this.fault {
-            return this.fail(fault);
+            return Poll::Ready(Some(Err(this.fail(fault))));
         }
         loop {
-            if let Some(data) = this.ready.take().filter(|data| !data.is_empty()) {
+            if let Some(data) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             if this.ended {
@@ -170,18 +167,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CheckedBody<B> {
                 None => this.end(),
             };
             if let Err(fault) = step {
-                return this.fail(fault);
+                return Poll::Ready(Some(Err(this.fail(fault))));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended && self.fault.is_none() && self.ready.is_none() && self.trailers.is_none()
+        self.ended && self.fault.is_none() && self.ready.is_empty() && self.trailers.is_none()
     }
 
     /// What comes in goes out, as long as it was.
     fn size_hint(&self) -> SizeHint {
-        let (held, hint) = ((self.check.held() + self.ready.as_ref().map_or(0, Bytes::len)) as u64, self.inner.size_hint());
+        let out: usize = self.ready.iter().chain(&self.held).map(Bytes::len).sum();
+        let (held, hint) = ((self.check.held() + out) as u64, self.inner.size_hint());
         let mut sum = SizeHint::new();
         sum.set_lower(hint.lower().saturating_add(held));
         if let Some(upper) = hint.upper() {

@@ -230,7 +230,8 @@ impl<'a> Lines<'a> {
         let (mut fields, mut at, mut rest) = (Vec::new(), 0, std::str::from_utf8(lines).ok()?);
         while !rest.is_empty() {
             let (line, after) = rest.split_once("\r\n")?;
-            let (name, value) = line.split_once(':')?;
+            // AWS's documentation has a line feed of its own in some lines, and clients that follow it do.
+            let (name, value) = line.strip_suffix('\n').unwrap_or(line).split_once(':')?;
             HeaderName::from_bytes(name.as_bytes()).ok()?;
             if value.bytes().any(|b| b.is_ascii_control()) {
                 return None;

@@ -1,5 +1,8 @@
 //! Keys: what the client was given, and what a secret becomes under a scope. The derivations and the signatures are
 //! `aws-sigv4`'s; they are compared and verified by aws-lc.
+//!
+//! Derived keys are not cached: one costs 0.8 µs of the 8 that checking and signing a call takes, and a cache would hold keys
+//! of credentials that are revoked.
 
 use super::{claim::Algorithm, stamp::Stamp};
 use aws_lc_rs::{
@@ -29,7 +32,7 @@ impl fmt::Debug for BrokeredKey<'_> {
 }
 
 /// A session token that came with a request.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SessionToken(Zeroizing<String>);
 
 impl SessionToken {
@@ -98,15 +101,15 @@ impl SigningKey {
     /// The signature in hex: 64 digits, or a DER structure of at most 144.
     pub(super) fn sign(&self, string_to_sign: &[u8]) -> String {
         match self {
-            Self::V4(key) => v4::calculate_signature(&**key, string_to_sign),
-            Self::V4a { private, .. } => v4a::calculate_signature(&**private, string_to_sign),
+            Self::V4(key) => v4::calculate_signature(key.as_slice(), string_to_sign),
+            Self::V4a { private, .. } => v4a::calculate_signature(private.as_slice(), string_to_sign),
         }
     }
 
     /// Whether `signature` (hex) is this key's.
     pub(super) fn fits(&self, string_to_sign: &[u8], signature: &str) -> bool {
         match self {
-            Self::V4(key) => same(v4::calculate_signature(&**key, string_to_sign).as_bytes(), signature.as_bytes()),
+            Self::V4(key) => same(v4::calculate_signature(key.as_slice(), string_to_sign).as_bytes(), signature.as_bytes()),
             Self::V4a { public, .. } => unhex(signature).is_some_and(|signature| {
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public).verify(string_to_sign, &signature).is_ok()
             }),

@@ -11,7 +11,7 @@
 //! The canonical request is built here and not by `aws-sigv4`'s `http_request::sign`, in both directions, so that what is
 //! signed again is the very request that was signed: that signer takes no header value that is not ASCII, reads a query as
 //! lossy UTF-8, leaves `x-amz-checksum-mode` out of a presigned URL although the client signed it, and takes S3 paths in one
-//! spelling only. Keys and signatures come from the crate, and a property test holds all of it against `http_request::sign`.
+//! spelling only, and panics on a target without a path. Keys and signatures come from the crate, and a property test holds all of it against `http_request::sign`.
 
 mod body;
 mod canonical;
@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod key;
 mod payload;
+mod read;
 mod resign;
 mod stamp;
 #[cfg(test)]
@@ -29,9 +30,10 @@ mod tests;
 mod verify;
 
 pub use body::{BodyError, CheckedBody};
-pub use claim::{Algorithm, Claim, Place, read};
+pub use claim::{Algorithm, Claim, Place};
 pub use error::{BodyFault, SignatureError};
 pub use key::{BrokeredKey, SessionToken};
 pub use payload::{Coverage, PayloadMode};
+pub use read::read;
 pub use resign::{ResignError, Resigned, resign};
 pub use verify::{Proof, verify};

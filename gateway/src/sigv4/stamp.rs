@@ -31,6 +31,11 @@ impl Stamp {
         Some(Self { text: text.to_owned(), timestamp: TimeZone::UTC.to_timestamp(at).ok()? })
     }
 
+    /// Reads the form of the `Date` header.
+    pub(super) fn read_mail(text: &str) -> Option<Self> {
+        Self::new(SystemTime::try_from(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()).ok()?)
+    }
+
     /// `20150830T123600Z`.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -60,6 +65,14 @@ fn two(tens: u8, ones: u8) -> Option<i8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_header_is_read_too() {
+        let stamp = Stamp::read("20150830T123600Z");
+        assert_eq!(Stamp::read_mail("Sun, 30 Aug 2015 12:36:00 GMT"), stamp);
+        assert_eq!(Stamp::read_mail("Sun, 30 Aug 2015 12:36:00 -0000"), stamp);
+        assert_eq!(Stamp::read_mail("20150830T123600Z"), None);
+    }
 
     #[test]
     fn a_stamp_has_one_spelling() {

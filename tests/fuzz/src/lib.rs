@@ -20,6 +20,7 @@ mod principals;
 mod proofs;
 mod redact;
 mod samples;
+mod sigv4;
 #[cfg(test)]
 mod smoke;
 mod timestamp;
@@ -101,6 +102,10 @@ targets! {
     principals: principals::directory, principals::directory_seeds;
     aws_request: aws::request, aws::request_seeds;
     aws_answer: aws::answer, aws::answer_seeds;
+    signature: sigv4::signature, sigv4::signature_seeds;
+    signed_request: sigv4::signed, sigv4::signed_seeds;
+    unsigned_chunks: sigv4::unsigned_chunks, sigv4::unsigned_seeds;
+    signed_chunks: sigv4::signed_chunks, sigv4::chunk_seeds;
     redact_json: redact::json, redact::json_seeds;
     redact_xml: redact::xml, redact::xml_seeds;
     redact_form: redact::form, redact::form_seeds;

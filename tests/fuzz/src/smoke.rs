@@ -14,7 +14,7 @@ use std::{
 const CHANGED: usize = 10_000;
 /// The share of those that a target gets whose name ends so: its inputs are files, each of which is decoded, written and
 /// decoded again, or a whole folder of them, which is verified; or each run signs with several keys, or takes many entries.
-const SHARES: [(&str, usize); 7] = [
+const SHARES: [(&str, usize); 8] = [
     ("_file", 20),
     ("footer", 20),
     ("_folder", 400),
@@ -22,6 +22,7 @@ const SHARES: [(&str, usize); 7] = [
     ("cosigned_checkpoint", 5),
     ("exactly_signed_note", 5),
     ("log_windows", 5),
+    ("signed_chunks", 5),
 ];
 
 pub(crate) fn check(name: &str) {
