@@ -22,7 +22,7 @@ use crate::{
         witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
-    sessions::{SessionError, Sessions, store::Store, token::TokenKey},
+    sessions::{self, SessionError, Sessions, notify::Notifier, signers::Approvers, store::Store, token::TokenKey},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealgate_schema::{
@@ -116,6 +116,9 @@ pub enum StartError {
     /// The ways out.
     #[error(transparent)]
     Upstreams(#[from] SetUpError),
+    /// Who is told of break-glass.
+    #[error("the TLS of notify.url: {0}")]
+    Notifier(rustls::Error),
     /// The certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -168,11 +171,19 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let (ledger, log, redactor) = (opened.ledger.clone(), opened.log.clone(), opened.redactor.clone());
     let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
     anchoring.check(&signer, Some(&first)).await?;
-    let store = Store::open(&home.root().join(DATABASE)).await?;
+    let store = Store::open(&config.place(home.root().join(DATABASE)), &name).await?;
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
-    let sessions =
-        Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &opened.found.standings, &is_sealed)
-            .await?;
+    let access = sessions::Start {
+        store,
+        ledger: ledger.clone(),
+        clock: clock.clone(),
+        tokens: TokenKey::new(&keys.session),
+        access: config.access(),
+        approvers: Approvers::new(config.approvers.as_deref()),
+        notifier: Notifier::new(config.notified()).map_err(StartError::Notifier)?,
+        gateway: name.clone(),
+    };
+    let sessions = Sessions::load(access, &opened.found.standings, &is_sealed).await?;
     opened.settle().await?;
     sessions.resume_closing().await?;
     sessions.housekeep().await?;
@@ -205,6 +216,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
     gateway.tasks.spawn(beat(gateway.clone()));
     gateway.tasks.spawn(housekeep(gateway.clone()));
+    gateway.tasks.spawn(watch_times(gateway.clone()));
+    gateway.sessions.notify_owed();
     Ok(Running { gateway, home })
 }
 
@@ -279,6 +292,15 @@ async fn housekeep(gateway: Arc<Gateway>) {
             let gateway = gateway.clone();
             gateway.tasks.clone().spawn_blocking(move || retain(&gateway));
         }
+    }
+}
+
+/// Time boxes end at their very instant.
+async fn watch_times(gateway: Arc<Gateway>) {
+    // The loser is a wait, or a look that the next start takes again.
+    tokio::select! {
+        () = gateway.sessions.watch_times() => {}
+        () = gateway.stopping.cancelled() => {}
     }
 }
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | may this call leave? | [`permit`] |
 //! | is this session live? | [`session`] |
+//! | who may have which session, and who has to approve? | [`access`] |
+//! | does this request have what it needs? | [`request`] |
 //! | is this host a cloud API? | [`hosts`] |
 //! | what is this call? | [`naming`] |
 //! | what must never be written down? | [`redact`] |
@@ -20,9 +22,12 @@
     )
 )]
 
+pub mod access;
 pub mod hosts;
 pub mod naming;
+pub mod pattern;
 pub mod permit;
 pub mod redact;
+pub mod request;
 pub mod retention;
 pub mod session;

@@ -89,6 +89,7 @@ impl From<SessionError> for Failure {
             SessionError::Conflict(_) | SessionError::Ledger(LedgerError::WindowExists(_) | LedgerError::WindowClosed(_)) => {
                 StatusCode::CONFLICT
             }
+            SessionError::Forbidden(_) => StatusCode::FORBIDDEN,
             SessionError::Ledger(_) | SessionError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, error.to_string())

@@ -3,8 +3,9 @@
 //! The ledger is written before the store, so it is the ledger that is right.
 
 use super::{
-    SessionError, standing_window,
+    SessionError,
     store::{Store, Window, WindowState},
+    windows::standing_window,
 };
 use crate::ledger::journal::Standing;
 use sealgate_schema::Text;
