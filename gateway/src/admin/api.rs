@@ -15,6 +15,9 @@ pub struct Health {
     pub gateway: String,
     /// Where clients connect.
     pub listen: String,
+    /// Where they connect with TLS.
+    #[serde(default)]
+    pub listen_tls: Option<String>,
     /// Calls without an outcome yet.
     pub calls_in_flight: usize,
     /// How well the windows log is witnessed; nothing where no witnesses are configured.

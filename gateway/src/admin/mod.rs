@@ -119,6 +119,7 @@ async fn health(State(gateway): Gate) -> Json<Health> {
         failure,
         gateway: gateway.name.to_string(),
         listen: gateway.listen.to_string(),
+        listen_tls: gateway.listen_tls.map(|address| address.to_string()),
         calls_in_flight: gateway.ledger.calls_in_flight(),
         anchor: gateway.anchoring.anchor().map(anchor_view),
         timestamps_failing: gateway.anchoring.timestamps_failing(),

@@ -18,8 +18,9 @@ pub(super) async fn run(home: &Path, args: &Args) -> Outcome {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&health)?);
     } else {
+        let tls = health.listen_tls.as_ref().map(|address| format!(" and with TLS on {address}")).unwrap_or_default();
         println!(
-            "{} listens on {}, {} calls in flight, ledger {}",
+            "{} listens on {}{tls}, {} calls in flight, ledger {}",
             health.gateway, health.listen, health.calls_in_flight, health.state
         );
     }
