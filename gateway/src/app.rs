@@ -10,6 +10,7 @@ use crate::{
     ingress::{
         authority::{Authority, AuthorityError},
         listener,
+        secure::Secure,
     },
     keyring::Keyring,
     ledger::{
@@ -22,6 +23,7 @@ use crate::{
         witness::WitnessError,
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
+    principals::{Known, Principals, spent::Spent},
     sessions::{self, SessionError, Sessions, notify::Notifier, signers::Approvers, store::Store, token::TokenKey},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -61,12 +63,18 @@ pub struct Gateway {
     pub anchoring: Anchoring,
     /// Windows and sessions.
     pub sessions: Arc<Sessions>,
+    /// Who the principals are.
+    pub principals: Principals,
     /// The ways out.
     pub upstreams: Upstreams,
     /// The certificates.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where they connect with TLS.
+    pub listen_tls: Option<SocketAddr>,
+    /// The TLS of that.
+    pub secure: Option<Arc<Secure>>,
     /// The roots for tools.
     pub ca_bundle: PathBuf,
     /// Cancelled when the gateway stops.
@@ -81,6 +89,13 @@ impl Gateway {
     /// The window for records that belong to no session.
     pub fn standing_window(&self) -> Result<Text, LedgerError> {
         self.sessions.standing_window().map(|window| (*window).clone()).ok_or(LedgerError::Stopping)
+    }
+
+    /// What is wrong with the operator's files that changed, and with what they lead to. Blocks for a look at them.
+    pub fn trouble(&self) -> Vec<String> {
+        let tls = self.secure.as_ref().and_then(|secure| secure.trouble());
+        let tls = tls.map(|why| format!("the files of listen_tls changed, and are not taken: {why}"));
+        self.principals.trouble().into_iter().chain(tls).collect()
     }
 
     /// Takes away what was kept long enough. Returns the first error, with the window. Blocks.
@@ -119,9 +134,15 @@ pub enum StartError {
     /// Who is told of break-glass.
     #[error("the TLS of notify.url: {0}")]
     Notifier(rustls::Error),
+    /// The principals.
+    #[error("the directory of principals: {0}")]
+    Principals(String),
     /// The certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The listener with TLS.
+    #[error("listen_tls: {0}")]
+    Secure(String),
     /// The address.
     #[error("can't listen on {0}: {1}; set `listen` in sealgate.toml or use --listen")]
     Listen(SocketAddr, #[source] io::Error),
@@ -146,11 +167,17 @@ pub struct Running {
 /// The journal is settled first: nothing is accepted before every open ledger is known to stand where the disk says.
 pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
     raise_open_files();
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
-    let listen = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+    let (listener, listen) = bind(config.listen).await?;
+    let listener_tls = match &config.listen_tls {
+        Some(tls) => Some(bind(tls.address).await?),
+        None => None,
+    };
     let keys = home.keyring().keys()?;
     let upstreams = Upstreams::new(&config.route, config.waits())?;
-    let authority = Authority::new(&keys.ca_certificate, &keys.ca_key)?;
+    let authority = Arc::new(Authority::new(&keys.ca_certificate, &keys.ca_key)?);
+    let secure = config.listen_tls.as_ref().map(|tls| Secure::new(tls, &authority, &clock).map(Arc::new));
+    let secure = secure.transpose().map_err(StartError::Secure)?;
+    let known = config.principals.as_deref().map(Known::watch).transpose().map_err(StartError::Principals)?;
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
@@ -172,6 +199,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
     anchoring.check(&signer, Some(&first)).await?;
     let store = Store::open(&config.place(home.root().join(DATABASE)), &name).await?;
+    let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
+    let principals = Principals::new(known, trust_domain, Spent::open(store.pool().clone()).await?);
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let access = sessions::Start {
         store,
@@ -202,9 +231,12 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         retention,
         anchoring,
         sessions,
+        principals,
         upstreams,
         authority,
         listen,
+        listen_tls: listener_tls.as_ref().map(|(_, address)| *address),
+        secure,
         ca_bundle,
         stopping,
         keyring,
@@ -213,12 +245,23 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let gateway = Arc::new(gateway);
     event(&gateway, Kind::GatewayStart, json!({ "version": env!("CARGO_PKG_VERSION"), "listen": listen.to_string() })).await?;
     serve_admin(&gateway, &home)?;
-    gateway.tasks.spawn(listener::listen(gateway.clone(), listener));
+    let places = listener::places();
+    gateway.tasks.spawn(listener::listen(gateway.clone(), listener, None, places.clone()));
+    if let (Some((listener, _)), Some(secure)) = (listener_tls, &gateway.secure) {
+        gateway.tasks.spawn(listener::listen(gateway.clone(), listener, Some(secure.clone()), places));
+    }
     gateway.tasks.spawn(beat(gateway.clone()));
     gateway.tasks.spawn(housekeep(gateway.clone()));
     gateway.tasks.spawn(watch_times(gateway.clone()));
     gateway.sessions.notify_owed();
     Ok(Running { gateway, home })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// A database without a log: evidence and journal were taken away. A new log would be a second history under the same key.

@@ -6,11 +6,11 @@ use crate::{
     egress::upstream::Waits,
     ledger::Cutting,
     limits::{CAPTURE_BYTES, CAPTURE_BYTES_MAX},
-    sessions::{notify::Ways, store::Place},
 };
 use sealgate_policies::{
-    access::{Access, Approval, BreakGlass, Limit, Rule},
+    access::{Approval, BreakGlass, Limit, Rule},
     permit::{OtherHosts, Sessionless},
+    principal::spiffe::check_trust_domain,
     retention::Keep,
 };
 use serde::Deserialize;
@@ -20,7 +20,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use zeroize::Zeroizing;
+
+mod access;
+
+pub use access::{NotifyConfig, StoreUrl};
 
 /// Name of the file in the home.
 pub const FILE_NAME: &str = "sealgate.toml";
@@ -63,33 +66,68 @@ pub struct Config {
     pub break_glass: BreakGlass,
     /// Who is told of that.
     pub notify: NotifyConfig,
+    /// File with the directory of principals; without one, everybody is taken at their word.
+    pub principals: Option<PathBuf>,
+    /// Where clients connect with TLS, and prove themselves by certificate.
+    pub listen_tls: Option<ListenTls>,
 }
 
-/// Address of a database server. It may hold a password, so it is printed nowhere.
-#[derive(Clone, Deserialize)]
-#[serde(from = "String")]
-pub struct StoreUrl(Zeroizing<String>);
+/// A listener with TLS: an `https://` proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenTls {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// PEM file of its certificate and chain; without one, the gateway's own CA makes one for `names`.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of the certificate's key.
+    pub key: Option<PathBuf>,
+    /// Host names and addresses by which clients reach it, where the gateway makes the certificate.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// PEM file of the CAs of client certificates.
+    pub client_ca: Option<PathBuf>,
+    /// The SPIFFE trust domain of those CAs, without `spiffe://`.
+    pub trust_domain: Option<String>,
+    /// Clients without a certificate: `require` one, or `accept` them with a proxy credential.
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+}
 
-impl From<String> for StoreUrl {
-    fn from(url: String) -> Self {
-        Self(Zeroizing::new(url))
+/// What becomes of clients without a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// They need a proxy credential.
+    #[default]
+    Accept,
+    /// They are refused.
+    Require,
+}
+
+impl ListenTls {
+    fn check(&self) -> Result<(), String> {
+        if self.certificate.is_some() != self.key.is_some() {
+            return Err("listen_tls.certificate and listen_tls.key go together".to_owned());
+        }
+        if self.certificate.is_some() && !self.names.is_empty() {
+            return Err(
+                "listen_tls.names is for the certificate that the gateway makes: leave it out, or leave out certificate".to_owned()
+            );
+        }
+        if self.client_ca.is_some() != self.trust_domain.is_some() {
+            return Err("listen_tls.client_ca and listen_tls.trust_domain go together: the one signs for the other".to_owned());
+        }
+        if self.client_certificates == ClientCertificates::Require && self.client_ca.is_none() {
+            return Err("listen_tls.client_certificates = \"require\" needs client_ca".to_owned());
+        }
+        let name = self.trust_domain.as_deref().map_or(Ok(()), check_trust_domain);
+        name.map_err(|why| format!("listen_tls.trust_domain: {why}"))
     }
-}
 
-impl std::fmt::Debug for StoreUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StoreUrl(masked)")
+    fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.certificate, &mut self.key, &mut self.client_ca].into_iter().flatten()
     }
-}
-
-/// Who is told of a session that was opened by break-glass. Nobody where both are left out.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NotifyConfig {
-    /// A program and its arguments. It gets the notification as JSON on its standard input.
-    pub command: Vec<String>,
-    /// Where it is posted to, as JSON.
-    pub url: Option<String>,
 }
 
 /// A host that goes to another address, under another CA: private endpoints, tests.
@@ -184,6 +222,8 @@ impl Default for Config {
             rule: Vec::new(),
             break_glass: BreakGlass::default(),
             notify: NotifyConfig::default(),
+            principals: None,
+            listen_tls: None,
         }
     }
 }
@@ -215,8 +255,10 @@ impl Config {
         let text = std::fs::read_to_string(file).map_err(|why| error(why.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|why| error(why.to_string().trim_end().replace('\n', " ")))?;
         let folder = file.parent().unwrap_or(Path::new("."));
-        for ca in config.route.iter_mut().filter_map(|route| route.ca.as_mut()) {
-            *ca = folder.join(&*ca);
+        let routes = config.route.iter_mut().filter_map(|route| route.ca.as_mut());
+        let secure = config.listen_tls.iter_mut().flat_map(ListenTls::files);
+        for file in routes.chain(secure).chain(config.principals.as_mut()) {
+            *file = folder.join(&*file);
         }
         if let Some(witness) = &mut config.witness {
             witness.policy = folder.join(&witness.policy);
@@ -247,62 +289,11 @@ impl Config {
             crate::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
         }
         self.check_access()?;
+        self.listen_tls.as_ref().map_or(Ok(()), ListenTls::check)?;
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),
             None => Ok(()),
         }
-    }
-
-    fn check_access(&self) -> Result<(), String> {
-        if let Some(url) = &self.notify.url {
-            crate::remote::url(url).map_err(|why| format!("notify.url: {why}"))?;
-        }
-        if self.store.as_ref().is_some_and(|StoreUrl(url)| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
-            return Err("store is postgres://USER@HOST/DATABASE; leave it out for the file in the home".to_owned());
-        }
-        if self.approval.required && self.approvers.is_none() {
-            return Err("approval.required needs approvers = \"FILE\": whose key is whose among those who approve".to_owned());
-        }
-        let longest = self.limit.iter().filter_map(|limit| limit.longest).chain(self.rule.iter().map(|rule| rule.longest));
-        let waits = [self.approval.wait, self.break_glass.longest];
-        if longest.chain(waits).any(|duration| !duration.is_positive()) {
-            return Err("each longest, and approval.wait, is longer than nothing, for example \"1h\"".to_owned());
-        }
-        if self.rule.iter().any(|rule| rule.name.trim().is_empty() || rule.name.chars().any(char::is_control)) {
-            return Err("each [[rule]] has a name: records say it".to_owned());
-        }
-        let names = self.approval.from.iter().chain(self.approval.case.iter().flat_map(|case| &case.from));
-        match names.into_iter().find(|name| name.is_empty() || name.contains([',', ' '])) {
-            Some(name) => Err(format!("approval.from: {name:?} is no name of the file of approvers")),
-            None => self.enough_people(),
-        }
-    }
-
-    /// A request that nobody could ever grant is a mistake in the file.
-    fn enough_people(&self) -> Result<(), String> {
-        let of = |approvals: NonZeroU32, from: &[String]| from.is_empty() || from.len() >= approvals.get() as usize;
-        let cases = self.approval.case.iter().map(|case| of(case.approvals, &case.from));
-        match cases.chain([of(self.approval.approvals, &self.approval.from)]).all(|enough| enough) {
-            true => Ok(()),
-            false => Err("approval: `from` names fewer people than `approvals` asks for".to_owned()),
-        }
-    }
-
-    /// Who may have which session.
-    pub fn access(&self) -> Access {
-        let Self { approval, limit, rule, break_glass, .. } = self.clone();
-        Access { approval, limits: limit, rules: rule, break_glass }
-    }
-
-    /// Where the database is; `file` without a server.
-    pub fn place(&self, file: PathBuf) -> Place {
-        self.store.as_ref().map_or(Place::File(file), |StoreUrl(url)| Place::Server(url.clone()))
-    }
-
-    /// Who is told of break-glass.
-    pub fn notified(&self) -> Ways {
-        let url = self.notify.url.as_deref().and_then(|url| crate::remote::url(url).ok());
-        Ways { command: self.notify.command.clone(), url }
     }
 
     /// When parts are cut.
@@ -344,6 +335,7 @@ mod tests {
         assert!(error_of("[[route]]\nhost = \"a\"\nto = \"b\"").contains("HOST:PORT"));
         assert!(error_of("capture_bytes = 999999999").contains("at most"));
         assert!(error_of("[witness]\npolcy = \"x\"").contains("polcy"));
+        assert!(error_of("[listen_tls]\naddress = \"127.0.0.1:0\"\nclient_ca = \"x\"").contains("go together"));
         assert!(error_of("[timestamp]\nurl = \"tsa.example\"").contains("is not a URL"));
     }
 

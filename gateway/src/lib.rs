@@ -20,6 +20,7 @@
 //! | what | where |
 //! |---|---|
 //! | windows, sessions, tokens, their store | [`sessions`] |
+//! | who the principals are, and their proofs | [`principals`] |
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
 //! | witnesses and timestamps: who is told when | [`anchor`] |
 //! | command line | [`cli`], a file a command |
@@ -60,6 +61,7 @@ pub mod keyring;
 pub mod ledger;
 pub mod limits;
 pub mod observe;
+pub mod principals;
 pub mod refusal;
 pub mod remote;
 pub mod reply;

@@ -157,3 +157,25 @@ pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 << 10;
 pub const NOTIFY_OUTPUT_BYTES_MAX: u64 = 1_024;
 /// How long a stop waits for notifications that are under way; what is not sent then, the next start sends.
 pub const STOP_NOTIFY_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of a file that an operator writes (the directory of principals, allowed signers, a pinned key set): some thousand entries.
+pub const OPERATOR_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Characters that a record has for what a principal rests on: an issuer and a subject, each of the usual longest kind.
+pub const BASIS_CHARS_MAX: usize = 512;
+/// Bytes of an OIDC token: GitHub's have 2 KiB, Azure's with groups up to 10.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
+/// Used tokens that are remembered until they expire, some 100 bytes each. Past it no token is taken.
+pub const SPENT_TOKENS_MAX: i64 = 100_000;
+/// Bytes of a discovery document or a key set: Google's and GitHub's have some 10 KiB.
+pub const JWKS_BYTES_MAX: usize = 256 << 10;
+/// Keys in a set: issuers have two to ten.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// How long an issuer may take for discovery and key set together: who asked waits that long.
+pub const JWKS_WAIT: Duration = Duration::from_secs(5);
+/// How long a key set is used without asking again: a key that an issuer takes back is taken until then.
+pub const JWKS_FRESH: Duration = Duration::from_secs(600);
+/// How long it is used while the issuer can't be asked.
+pub const JWKS_KEPT: Duration = Duration::from_secs(3_600);
+/// An issuer is not asked more often than this, whatever key ids tokens name.
+pub const JWKS_FETCH_EVERY: Duration = Duration::from_secs(10);
+/// Bytes of a signature that was made elsewhere: by the longest RSA key, with room.
+pub const SIGNATURE_BYTES_MAX: u64 = 16 << 10;

@@ -10,7 +10,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use std::time::Duration;
 
 /// Why an answer did not come.
@@ -47,6 +50,23 @@ impl Remote {
     pub fn new() -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::with_roots(roots)
+    }
+
+    /// Trusts these certificates (PEM) and no others: servers with a CA of their own.
+    pub fn trusting(pem: &str) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let certificate = certificate.map_err(|error| format!("the CA is not PEM: {error}"))?;
+            roots.add(certificate).map_err(|error| format!("the CA: {error}"))?;
+        }
+        if roots.is_empty() {
+            return Err("the CA file has no certificate".to_owned());
+        }
+        Self::with_roots(roots).map_err(|error| error.to_string())
+    }
+
+    fn with_roots(roots: RootCertStore) -> Result<Self, rustls::Error> {
         let tls = ClientConfig::builder_with_provider(crate::crypto::provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -76,6 +96,16 @@ impl Remote {
             .header(header::CONTENT_TYPE, content_type)
             .body(Full::new(body))
             .map_err(|error| RemoteError::Failed(error.to_string()))?;
+        self.answer(request, answer_bytes_max, wait).await
+    }
+
+    /// Gets and reads the whole answer, within `wait`. Redirects are answers like any other.
+    pub async fn get(&self, url: &Uri, answer_bytes_max: usize, wait: Duration) -> Result<Answer, RemoteError> {
+        let request = Request::get(url.clone()).body(Full::default()).map_err(|error| RemoteError::Failed(error.to_string()))?;
+        self.answer(request, answer_bytes_max, wait).await
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>, answer_bytes_max: usize, wait: Duration) -> Result<Answer, RemoteError> {
         let answer = async {
             let response = self.client.request(request).await.map_err(|error| RemoteError::Failed(chain(&error)))?;
             let status = response.status();

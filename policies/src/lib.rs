@@ -6,6 +6,7 @@
 //! | is this session live? | [`session`] |
 //! | who may have which session, and who has to approve? | [`access`] |
 //! | does this request have what it needs? | [`request`] |
+//! | who are the principals, and which proof is whose? | [`principal`] |
 //! | is this host a cloud API? | [`hosts`] |
 //! | what is this call? | [`naming`] |
 //! | what must never be written down? | [`redact`] |
@@ -27,6 +28,7 @@ pub mod hosts;
 pub mod naming;
 pub mod pattern;
 pub mod permit;
+pub mod principal;
 pub mod redact;
 pub mod request;
 pub mod retention;

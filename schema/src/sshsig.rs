@@ -41,16 +41,16 @@ impl Key {
 }
 
 /// Checks a signature over a text; says whose key it is.
-pub fn check(text: &[u8], signature: &str) -> Result<Key, SshsigError> {
+pub fn check(text: impl AsRef<[u8]>, signature: &str, namespace: &str) -> Result<Key, SshsigError> {
     let malformed = |error: ssh_key::Error| SshsigError::Malformed(error.to_string());
     let parsed = SshSig::from_pem(signature).map_err(malformed)?;
-    if parsed.namespace() != NAMESPACE {
+    if parsed.namespace() != namespace {
         return Err(SshsigError::Namespace(parsed.namespace().to_owned()));
     }
     let KeyData::Ed25519(key) = parsed.public_key() else {
         return Err(SshsigError::Kind(parsed.public_key().algorithm().to_string()));
     };
-    let signed = SshSig::signed_data(NAMESPACE, parsed.hash_alg(), text).map_err(malformed)?;
+    let signed = SshSig::signed_data(namespace, parsed.hash_alg(), text.as_ref()).map_err(malformed)?;
     let valid = UnparsedPublicKey::new(&ED25519, key.0).verify(&signed, parsed.signature_bytes());
     valid.map_err(|_| SshsigError::Wrong)?;
     Ok(Key(parsed.public_key().clone()))

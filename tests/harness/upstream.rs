@@ -142,6 +142,7 @@ fn server_config(ca: &Path, offer: Offer) -> ServerConfig {
         "*.s3.us-east-1.amazonaws.com",
         "*.sso.us-east-1.amazonaws.com",
         "*.internal.test",
+        "localhost",
     ];
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(names.map(String::from)).unwrap().signed_by(&key, &issuer).unwrap();

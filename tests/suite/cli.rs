@@ -18,9 +18,20 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts a gateway on a free port with this configuration, and waits for its greeting.
     pub(crate) fn start(home: &Path, configuration: &str) -> Self {
+        Self::start_as(home, configuration, command(home, &["run"]))
+    }
+
+    /// The same, with everything that it can say in a file.
+    pub(crate) fn start_logging(home: &Path, configuration: &str, log: &Path) -> Self {
+        let mut run = command(home, &["run"]);
+        run.env("SEALGATE_LOG", "trace").stderr(fs::File::create(log).unwrap());
+        Self::start_as(home, configuration, run)
+    }
+
+    fn start_as(home: &Path, configuration: &str, mut run: Command) -> Self {
         private_folder(home);
         fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{configuration}")).unwrap();
-        let mut child = command(home, &["run"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("listens on"), "{line}");

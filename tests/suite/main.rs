@@ -12,6 +12,7 @@ mod footers;
 mod journey;
 mod kills;
 mod log;
+mod principals;
 mod prove;
 mod redaction;
 mod refuse;

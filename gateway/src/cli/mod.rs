@@ -8,6 +8,8 @@ mod bundle;
 mod erase;
 mod hold;
 mod keys;
+mod principal;
+mod proof;
 mod prove;
 mod query;
 mod record;
@@ -49,6 +51,9 @@ enum Command {
     /// Open, use, end and list sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// See who the directory of principals knows, and who it would take you for
+    #[command(subcommand)]
+    Principal(principal::Command),
     /// Hand over to a new identity key, and list those that there were
     #[command(subcommand)]
     Keys(keys::Command),
@@ -123,6 +128,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => runtime.block_on(run::run(&home, args)),
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
+        Command::Principal(command) => runtime.block_on(principal::run(&home, command)),
         Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
         Command::Prove(args) => runtime.block_on(prove::run(&home, args)),

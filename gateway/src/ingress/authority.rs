@@ -120,15 +120,36 @@ impl Authority {
         Ok(leaf.config)
     }
 
+    /// A leaf for names of the gateway itself, and when to make the next one.
+    pub(super) fn certificate(&self, names: &[String]) -> Result<(CertifiedKey, SystemTime), AuthorityError> {
+        let key = self.certify(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok((key, SystemTime::now() + DAY * u32::try_from(LEAF_DAYS - LEAF_RENEW_DAYS).unwrap_or(1)))
+    }
+
     fn mint(&self, host: &str) -> Result<ServerConfig, AuthorityError> {
-        ServerName::try_from(host).map_err(|_| AuthorityError::Name(host.to_owned()))?;
+        let resolver = OneHost { host: host.to_owned(), key: Arc::new(self.certify(&[host])?) };
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        config.ignore_client_order = true;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// A leaf with its chain, for these names and no others.
+    fn certify(&self, names: &[&str]) -> Result<CertifiedKey, AuthorityError> {
         let mut parameters = CertificateParams::new(Vec::new())?;
-        parameters.subject_alt_names = vec![match host.parse::<IpAddr>() {
-            Ok(address) => SanType::IpAddress(address),
-            Err(_) => SanType::DnsName(host.try_into()?),
-        }];
+        for host in names {
+            ServerName::try_from(*host).map_err(|_| AuthorityError::Name((*host).to_owned()))?;
+            parameters.subject_alt_names.push(match host.parse::<IpAddr>() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName((*host).try_into()?),
+            });
+        }
         // A common name holds 64 bytes at most; the name that counts is in the SAN.
-        parameters.distinguished_name = name(host.get(..64).unwrap_or(host));
+        let first = names.first().copied().unwrap_or_default();
+        parameters.distinguished_name = name(first.get(..64).unwrap_or(first));
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -137,15 +158,7 @@ impl Authority {
         validity(&mut parameters, LEAF_DAYS);
         let leaf = parameters.signed_by(&self.leaf_key, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.leaf_key.serialize_der()));
-        let key = CertifiedKey::from_der(vec![leaf.der().clone(), self.root.clone()], key, &self.provider)?;
-        let resolver = OneHost { host: host.to_owned(), key: Arc::new(key) };
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(resolver));
-        config.ignore_client_order = true;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        Ok(CertifiedKey::from_der(vec![leaf.der().clone(), self.root.clone()], key, &self.provider)?)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     identify::{Caller, CredentialError},
     ledger::Draft,
     observe::AnswerBody,
+    principals::Presented,
     refusal, reply,
 };
 use bytes::Bytes;
@@ -57,12 +58,13 @@ pub async fn first(
     gateway: Arc<Gateway>,
     peer: SocketAddr,
     place: Place,
+    certificate: Option<Presented>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let fields = describe(&request, peer);
     let payload = payload(&request);
     let mut caller = None;
-    match lead(&gateway, peer, place, request, &mut caller).await {
+    match lead(&gateway, peer, place, certificate.as_ref(), request, &mut caller).await {
         Ok(response) => Ok(response),
         Err(refused) => Ok(refuse(&gateway, caller.as_ref(), fields, payload, &refused).await),
     }
@@ -72,6 +74,7 @@ async fn lead(
     gateway: &Arc<Gateway>,
     peer: SocketAddr,
     place: Place,
+    certificate: Option<&Presented>,
     request: Request<Incoming>,
     known: &mut Option<Caller>,
 ) -> Result<Response<AnswerBody>, Refused> {
@@ -79,7 +82,7 @@ async fn lead(
         return Err(Refused::NotConnect(request.method().clone()));
     }
     let target = target(gateway, &request).ok_or(Refused::NoTarget)?;
-    let caller = known.insert(Caller::of(gateway, request.headers(), peer)?).clone();
+    let caller = known.insert(Caller::of(gateway, request.headers(), peer, certificate)?).clone();
     if target.class == HostClass::Aws {
         // Whether the session is live is asked for each call, and answered in the shape that the tool reads.
         let tunnel = Arc::new(Tunnel { gateway: gateway.clone(), caller, target, _place: place });

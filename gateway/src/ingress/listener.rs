@@ -1,14 +1,16 @@
 //! Accepts client connections: a bounded number, each a task of the gateway's tracker, all told when it stops.
 
-use super::connect;
+use super::{connect, secure::Secure};
 use crate::{
     app::Gateway,
     limits::{CLIENT_HEAD_WAIT, CONNECTIONS_MAX, HEAD_BYTES_MAX},
+    principals::Presented,
 };
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -19,9 +21,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A connection's place among [`CONNECTIONS_MAX`]: the tunnel that it becomes holds on to it.
 pub type Place = Arc<OwnedSemaphorePermit>;
 
-/// Accepts until the gateway stops.
-pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Places for all connections of a gateway, whichever listener they come to.
+pub fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(CONNECTIONS_MAX))
+}
+
+/// Accepts until the gateway stops; with `secure`, connections begin with TLS.
+pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener, secure: Option<Arc<Secure>>, places: Arc<Semaphore>) {
     loop {
         // Taken before accepting: past the bound, connections wait in the system's queue.
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -32,9 +38,14 @@ pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let tunnel_gateway = gateway.clone();
+                let (tunnel_gateway, secure) = (gateway.clone(), secure.clone());
                 gateway.tasks.spawn(async move {
-                    if let Err(error) = serve(tunnel_gateway, stream, peer, Arc::new(place)).await {
+                    let place = Arc::new(place);
+                    let served = match secure {
+                        None => plain(tunnel_gateway, stream, peer, place).await,
+                        Some(secure) => secure.serve(tunnel_gateway, stream, peer, place).await,
+                    };
+                    if let Err(error) = served {
                         tracing::debug!(%peer, %error, "a client connection ended");
                     }
                 });
@@ -47,15 +58,23 @@ pub async fn listen(gateway: Arc<Gateway>, listener: TcpListener) {
     }
 }
 
+/// Why a connection ended.
+pub(super) type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+async fn plain(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr, place: Place) -> Ended {
+    set_nodelay(&stream)?;
+    serve(gateway, stream, peer, place, None).await
+}
+
 /// Serves the proxy side of one connection. An upgraded connection goes on in a task of its own.
-async fn serve(
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     gateway: Arc<Gateway>,
-    stream: TcpStream,
+    stream: S,
     peer: SocketAddr,
     place: Place,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    set_nodelay(&stream)?;
-    let service = service_fn(|request| connect::first(gateway.clone(), peer, place.clone(), request));
+    certificate: Option<Presented>,
+) -> Ended {
+    let service = service_fn(|request| connect::first(gateway.clone(), peer, place.clone(), certificate.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(CLIENT_HEAD_WAIT)
@@ -70,6 +89,6 @@ async fn serve(
 }
 
 /// Without this every small answer waits for the client's delayed acknowledgement.
-fn set_nodelay(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn set_nodelay(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)
 }

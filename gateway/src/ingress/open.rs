@@ -9,7 +9,7 @@ use crate::{
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
-    upgrade::OnUpgrade,
+    upgrade::{OnUpgrade, Parts},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use sealgate_schema::record::{Fields, Kind};
@@ -23,18 +23,29 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// Serves the tunnel to its end.
 pub async fn run(tunnel: Arc<Tunnel>, upgrade: OnUpgrade) {
     let Ok(upgraded) = upgrade.await else { return };
-    // The socket itself, without hyper's wrapper, unless the client already sent bytes that the wrapper holds.
+    // The connection itself, without hyper's wrapper: the client's socket, or its TLS to an `https://` proxy.
     let served = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) if parts.read_buf.is_empty() => serve(&tunnel, parts.io.into_inner()).await,
-        Ok(parts) => {
-            let (read, write) = tokio::io::split(parts.io.into_inner());
-            serve(&tunnel, tokio::io::join(io::Cursor::new(parts.read_buf).chain(read), write)).await
-        }
-        Err(upgraded) => serve(&tunnel, TokioIo::new(upgraded)).await,
+        Ok(parts) => serve_upgraded(&tunnel, parts).await,
+        Err(upgraded) => match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
+            Ok(parts) => Box::pin(serve_upgraded(&tunnel, parts)).await,
+            Err(upgraded) => serve(&tunnel, TokioIo::new(upgraded)).await,
+        },
     };
     if let Err(error) = served {
         tracing::debug!(host = %tunnel.target.host, %error, "a tunnel ended");
     }
+}
+
+async fn serve_upgraded<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    tunnel: &Arc<Tunnel>,
+    parts: Parts<TokioIo<S>>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Unless the client already sent bytes that the wrapper holds.
+    if parts.read_buf.is_empty() {
+        return serve(tunnel, parts.io.into_inner()).await;
+    }
+    let (read, write) = tokio::io::split(parts.io.into_inner());
+    serve(tunnel, tokio::io::join(io::Cursor::new(parts.read_buf).chain(read), write)).await
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

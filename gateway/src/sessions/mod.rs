@@ -293,6 +293,13 @@ impl Sessions {
         found.ok_or_else(|| SessionError::NotFound(format!("there is no session {id}; see: sealgate session list")))
     }
 
+    /// A principal's sessions that may call now.
+    pub fn open_of(&self, principal: &str, kind: PrincipalKind) -> Vec<Arc<Session>> {
+        let now = self.clock.now();
+        let theirs = |session: &&Arc<Session>| *session.principal == *principal && session.principal_kind == kind;
+        self.table().open_sessions(now).filter(theirs).cloned().collect()
+    }
+
     /// All sessions, oldest first.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.listed().into_iter().map(|listed| listed.session).collect()

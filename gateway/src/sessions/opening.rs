@@ -27,8 +27,13 @@ pub(super) struct Ground {
 }
 
 impl Sessions {
-    /// Opens a session on an operator's own word.
+    /// Opens a session on an operator's own word, for a principal who is who the operator says.
     pub async fn open_session(&self, grant: Grant, actor: &str) -> Result<Arc<Session>, SessionError> {
+        self.open_identified(grant, format!("word of {actor}").into(), actor).await
+    }
+
+    /// Opens a session on an operator's own word; `basis` says who the principal is.
+    pub async fn open_identified(&self, grant: Grant, basis: Text, actor: &str) -> Result<Arc<Session>, SessionError> {
         let terms = grant.terms()?;
         if self.access.approval.required {
             return Err(SessionError::Forbidden(format!(
@@ -40,7 +45,6 @@ impl Sessions {
         self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
         let now = self.clock.now();
         self.access.within_limits(&terms, &subjects(&self.open_now(now)))?;
-        let basis = format!("word of {actor}").into();
         let ground = Ground { basis, opened_by: actor.to_owned().into(), break_glass: false, request: None, rule: None };
         let session = self.session_of(&terms, ground, now)?;
         let detail = json!({
@@ -52,12 +56,11 @@ impl Sessions {
     }
 
     /// Opens a session before anybody approved. Those who are to be told are told after it is open, however that goes.
-    pub async fn break_glass(self: &Arc<Self>, grant: Grant, actor: &Actor) -> Result<Arc<Session>, SessionError> {
+    pub async fn break_glass(self: &Arc<Self>, grant: Grant, basis: Text, actor: &Actor) -> Result<Arc<Session>, SessionError> {
         let terms = grant.terms()?;
         let giving = self.giving.lock().await;
         self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
         self.access.break_glass(&terms)?;
-        let basis = format!("word of {}", actor.word()).into();
         let ground = Ground { basis, opened_by: actor.word().clone(), break_glass: true, request: None, rule: None };
         let session = self.session_of(&terms, ground, self.clock.now())?;
         let by = actor.word().as_str();

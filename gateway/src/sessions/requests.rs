@@ -171,7 +171,7 @@ impl Sessions {
         closes: i64,
         now: i64,
     ) -> Result<Requested, SessionError> {
-        let pending = self.table().requests.values().filter(|stored| stored.request.state(now) == State::Pending).count();
+        let pending = self.requests_pending();
         if pending >= REQUESTS_PENDING_MAX {
             let why = format!("{pending} requests wait already; approve or deny some: sealgate session requests");
             return Err(SessionError::Conflict(why));
@@ -241,6 +241,12 @@ impl Sessions {
         let mut requests: Vec<_> = self.table().requests.values().cloned().collect();
         requests.sort_by(|a, b| (a.request.requested, &a.request.id).cmp(&(b.request.requested, &b.request.id)));
         requests
+    }
+
+    /// How many requests wait for approval.
+    pub fn requests_pending(&self) -> usize {
+        let now = self.clock.now();
+        self.table().requests.values().filter(|stored| stored.request.state(now) == State::Pending).count()
     }
 
     /// A request by id.

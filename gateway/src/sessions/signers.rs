@@ -157,7 +157,7 @@ impl Sessions {
             return Err(SessionError::Invalid(why.to_owned()));
         }
         let approvers = self.approvers.read().map_err(SessionError::Conflict)?;
-        let key = sshsig::check(signed.statement.as_bytes(), &signed.signature);
+        let key = sshsig::check(&signed.statement, &signed.signature, sshsig::NAMESPACE);
         let key = key.map_err(|error| SessionError::Forbidden(format!("the signature: {error}")))?;
         let (names, fingerprint) = (approvers.names(&key), key.fingerprint());
         if !names.contains(&signed.signer) {
