@@ -393,3 +393,6 @@ impl Request {
 fn listed(names: &[Text]) -> String {
     names.iter().map(Text::as_str).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,4 +277,38 @@ mod tests {
         assert!(!session.end(Status::Closed));
         assert_eq!(session.status(300), Status::Revoked);
     }
+
+    #[test]
+    fn more_time_is_for_open_sessions_and_never_less() {
+        let session = Session::open(sample(100, 200));
+        assert_eq!(session.extend(200, 150), Err(StateError::NotLonger("S-1".into())));
+        assert_eq!(session.extend(300, 199), Ok(()));
+        assert_eq!((session.status(299), session.status(300)), (Status::Open, Status::Expired));
+        for (how, now) in [(Status::Open, 300), (Status::Revoked, 299), (Status::Closed, 299)] {
+            let session = Session::open(sample(100, 300));
+            session.end(how);
+            let status = if how == Status::Open { Status::Expired } else { how };
+            assert_eq!(session.extend(400, now), Err(StateError::Ended { id: "S-1".into(), status }));
+            assert_eq!(session.expires(), 300);
+        }
+    }
+
+    #[test]
+    fn a_different_person_reviews_once_what_owes_a_review() {
+        let signer =
+            |name: &str| Signer { name: name.to_owned().into(), names: vec![name.to_owned().into()], key: "SHA256:1".into() };
+        let plain = Session::open(sample(100, 200));
+        assert!(!plain.is_unreviewed());
+        assert_eq!(plain.may_review(&signer("bob"), &[]), Err(StateError::NoReview("S-1".into())));
+        let session = Session::open(Opening { break_glass: true, acting_for: Some("ann".into()), ..sample(100, 200) });
+        assert!(session.is_unreviewed());
+        for (name, role) in [("alice", "principal"), ("ann", "acts for"), ("root", "opened it")] {
+            let error = session.may_review(&signer(name), &["root"]).unwrap_err().to_string();
+            assert!(error.contains(role) && error.contains("different person"), "{error}");
+        }
+        assert_eq!(session.may_review(&signer("bob"), &["root"]), Ok(()));
+        session.review();
+        assert!(!session.is_unreviewed());
+        assert_eq!(session.may_review(&signer("bob"), &["root"]), Err(StateError::Reviewed("S-1".into())));
+    }
 }

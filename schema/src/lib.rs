@@ -51,8 +51,6 @@ pub mod record;
 #[cfg(test)]
 mod samples;
 pub mod seal;
-pub mod sshsig;
-pub mod statement;
 mod statistics;
 mod structure;
 pub mod text;

@@ -17,7 +17,7 @@ use http::Uri;
 use rustix::process::{Pid, Signal, kill_process_group};
 use sealgate_policies::session::Session;
 use serde_json::{Value, json};
-use std::{process::Stdio, sync::Arc};
+use std::{process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
@@ -56,10 +56,21 @@ impl Ways {
     }
 }
 
+/// How long is tried to tell somebody.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    tries: u32,
+    wait: Duration,
+    retry_wait: Duration,
+}
+
+const PATIENCE: Patience = Patience { tries: NOTIFY_TRIES, wait: NOTIFY_WAIT, retry_wait: NOTIFY_RETRY_WAIT };
+
 /// Tells of break-glass.
 #[derive(Debug)]
 pub struct Notifier {
     ways: Ways,
+    patience: Patience,
     remote: Option<Remote>,
     places: Semaphore,
     tasks: TaskTracker,
@@ -71,7 +82,7 @@ impl Notifier {
     pub fn new(ways: Ways) -> Result<Self, rustls::Error> {
         let remote = ways.url.as_ref().map(|_| Remote::new()).transpose()?;
         let places = Semaphore::new(NOTIFICATIONS_MAX);
-        Ok(Self { ways, remote, places, tasks: TaskTracker::new(), stopping: CancellationToken::new() })
+        Ok(Self { ways, patience: PATIENCE, remote, places, tasks: TaskTracker::new(), stopping: CancellationToken::new() })
     }
 
     /// Waits a little for notifications that are under way, and gives up the others: the next start sends them.
@@ -96,11 +107,11 @@ impl Notifier {
 
     async fn tell_by(&self, way: Way<'_>, notification: &str) -> Result<(), String> {
         let mut told = self.try_by(way, notification).await;
-        for _ in 1..NOTIFY_TRIES {
+        for _ in 1..self.patience.tries {
             if told.is_ok() {
                 break;
             }
-            tokio::time::sleep(NOTIFY_RETRY_WAIT).await;
+            tokio::time::sleep(self.patience.retry_wait).await;
             told = self.try_by(way, notification).await;
         }
         told
@@ -108,8 +119,8 @@ impl Notifier {
 
     async fn try_by(&self, way: Way<'_>, notification: &str) -> Result<(), String> {
         match (way, &self.remote) {
-            (Way::Command(line), _) => run(line, notification).await,
-            (Way::Webhook(url), Some(remote)) => post(remote, url, notification).await,
+            (Way::Command(line), _) => run(line, notification, self.patience.wait).await,
+            (Way::Webhook(url), Some(remote)) => post(remote, url, notification, self.patience.wait).await,
             (Way::Webhook(_), None) => Err("no client for it".to_owned()),
         }
     }
@@ -176,26 +187,26 @@ fn notification(session: &Session, gateway: &str) -> Value {
     })
 }
 
-async fn post(remote: &Remote, url: &Uri, notification: &str) -> Result<(), String> {
+async fn post(remote: &Remote, url: &Uri, notification: &str, wait: Duration) -> Result<(), String> {
     let body = Bytes::from(notification.to_owned());
-    let answer = remote.post(url, "application/json", body, NOTIFY_ANSWER_BYTES_MAX, NOTIFY_WAIT).await;
+    let answer = remote.post(url, "application/json", body, NOTIFY_ANSWER_BYTES_MAX, wait).await;
     let status = answer.map_err(|error| error.to_string())?.status;
     if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
 }
 
-async fn run(line: &[String], notification: &str) -> Result<(), String> {
+async fn run(line: &[String], notification: &str, wait: Duration) -> Result<(), String> {
     let Some((program, arguments)) = line.split_first() else { return Ok(()) };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| format!("{program}: {error}"))?;
     // Where a stop drops this in the middle, what was started does not stay.
     let mut group = Group(child.id());
-    match tokio::time::timeout(NOTIFY_WAIT, attend(&mut child, notification)).await {
+    match tokio::time::timeout(wait, attend(&mut child, notification)).await {
         Ok(done) => {
             group.0 = None;
             done
         }
-        Err(_) => Err(format!("{program} did not end within {} s, and was killed", NOTIFY_WAIT.as_secs())),
+        Err(_) => Err(format!("{program} did not end within {wait:?}, and was killed")),
     }
 }
 
@@ -233,5 +244,76 @@ impl Drop for Group {
             // Nothing is left to kill where it ended by itself.
             let _ = kill_process_group(group, Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{path::Path, time::Instant};
+    use tokio::net::TcpListener;
+
+    fn notifier(command: &str, url: Option<Uri>) -> Notifier {
+        let command = if command.is_empty() { Vec::new() } else { ["sh", "-c", command].map(str::to_owned).to_vec() };
+        let patience = Patience { tries: 2, wait: Duration::from_millis(300), retry_wait: Duration::from_millis(1) };
+        Notifier { patience, ..Notifier::new(Ways { command, url }).unwrap() }
+    }
+
+    fn lines(file: &Path) -> usize {
+        std::fs::read_to_string(file).unwrap_or_default().lines().count()
+    }
+
+    #[tokio::test]
+    async fn a_command_gets_the_notification_and_is_tried_again_where_it_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let (got, tries) = (folder.path().join("got"), folder.path().join("tries"));
+        let told = notifier(&format!("cat > {}", got.display()), None).tell("{\"a\":1}").await;
+        assert_eq!((told, std::fs::read_to_string(&got).unwrap()), (Vec::<String>::new(), "{\"a\":1}".to_owned()));
+        let failing = format!("echo try >> {}; printf 'no\\nway' >&2; exit 3", tries.display());
+        let failed = notifier(&failing, None).tell("{}").await;
+        assert_eq!(lines(&tries), 2);
+        assert!(failed.len() == 1 && failed[0].starts_with("command:") && failed[0].ends_with("no way"), "{failed:?}");
+        let failed = notifier("exec no-such-program", None).tell("{}").await;
+        assert_eq!(failed.len(), 1, "{failed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_killed_with_what_it_started() {
+        let (folder, began) = (tempfile::tempdir().unwrap(), Instant::now());
+        // Held open by all that was started: reading it ends when the last of them has.
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read(pipe).unwrap()
+        });
+        let failed = notifier(&format!("exec 3> {}; sleep 600 & wait", pipe.display()), None).tell("{}").await;
+        assert!(failed[0].contains("was killed"), "{failed:?}");
+        assert_eq!(reader.join().unwrap(), [0_u8; 0]);
+        assert!(began.elapsed() < Duration::from_secs(60), "it was not waited for");
+    }
+
+    #[tokio::test]
+    async fn what_a_command_says_without_end_is_not_kept() {
+        let failed = notifier("yes >&2", None).tell("{}").await;
+        assert!(failed[0].len() < 2 * NOTIFY_OUTPUT_BYTES_MAX as usize, "{}", failed[0].len());
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_never_answers_costs_its_time_and_no_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let accept = async {
+            let mut open = Vec::new();
+            loop {
+                open.push(listener.accept().await.unwrap());
+            }
+        };
+        let notifier = notifier("", Some(url));
+        let failed = tokio::select! {
+            () = accept => unreachable!("it accepts for ever"),
+            failed = notifier.tell("{}") => failed,
+        };
+        assert!(failed[0].starts_with("webhook: no answer within"), "{failed:?}");
     }
 }

@@ -305,10 +305,11 @@ impl Sessions {
         }
         let _giving = self.giving.lock().await;
         let due: Vec<_> = self.table().effects.keys().cloned().collect();
+        let mut done = Ok(());
         for id in due {
-            self.finish_effect(&id).await?;
+            done = done.and(self.finish_effect(&id).await.map(drop));
         }
-        Ok(())
+        done
     }
 
     async fn finish_effect(&self, id: &Text) -> Result<Option<Arc<Session>>, SessionError> {
