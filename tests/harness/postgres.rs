@@ -34,7 +34,8 @@ impl Postgres {
         if let Some((uid, gid)) = other_user() {
             std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let made = as_server(&programs.join("initdb")).args(["-A", "trust", "-U", "sealgate", "-N", "-D"]).arg(&data).output().unwrap();
+        let made =
+            as_server(&programs.join("initdb")).args(["-A", "trust", "-U", "sealgate", "-N", "-D"]).arg(&data).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         // Free now; whoever takes it before the server does makes the test fail and not lie.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

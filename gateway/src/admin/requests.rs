@@ -10,7 +10,7 @@ use crate::{
     clock::rfc3339,
     sessions::{
         requests::{Asker, Requested},
-        signers::{Act, Signed},
+        signers::Sent,
         store::StoredRequest,
     },
 };
@@ -20,7 +20,10 @@ use axum::{
 };
 use http::StatusCode;
 use sealgate_policies::access::Way;
-use sealgate_schema::Text;
+use sealgate_schema::{
+    Text,
+    statement::{Act, Statement},
+};
 
 pub(super) async fn list(State(gateway): Gate) -> Json<Vec<RequestView>> {
     let now = gateway.clock.now();
@@ -52,11 +55,13 @@ pub(super) async fn make(
 
 pub(super) async fn statement(State(gateway): Gate, Path(id): Path<String>, request: Body<AskStatement>) -> Answer<StatementView> {
     let request = body(request)?;
-    let unknown = || Failure(StatusCode::BAD_REQUEST, format!("{:?} is not approve or deny", request.act));
-    let act = Act::parse(&request.act).filter(|act| *act != Act::Review).ok_or_else(unknown)?;
+    let act = match request.act.as_str() {
+        "approve" => Act::Approve,
+        "deny" => Act::Deny,
+        other => return Err(Failure(StatusCode::BAD_REQUEST, format!("{other:?} is not approve or deny"))),
+    };
     let stored = gateway.sessions.stored(&id)?;
-    let statement = gateway.sessions.statement(act, &stored.request, &request.signer, request.remark.as_deref());
-    Ok(Json(StatementView { statement }))
+    statement_view(&gateway.sessions.statement(act, &stored.request, &request.signer, request.remark.as_deref())?)
 }
 
 pub(super) async fn approve(
@@ -65,9 +70,9 @@ pub(super) async fn approve(
     Path(id): Path<String>,
     request: Body<SignedStatement>,
 ) -> Answer<Outcome> {
-    let signed = signed(body(request)?);
+    let sent = sent(body(request)?);
     in_full(&gateway, move |gateway| async move {
-        let requested = gateway.sessions.approve(&id, &signed, peer.actor()).await?;
+        let requested = gateway.sessions.approve(&id, &sent, peer.actor()).await?;
         Ok(outcome(&requested, gateway.clock.now()))
     })
     .await
@@ -79,17 +84,22 @@ pub(super) async fn deny(
     Path(id): Path<String>,
     request: Body<SignedStatement>,
 ) -> Answer<()> {
-    let signed = signed(body(request)?);
-    in_full(&gateway, move |gateway| async move { gateway.sessions.deny(&id, &signed, peer.actor()).await }).await
+    let sent = sent(body(request)?);
+    in_full(&gateway, move |gateway| async move { gateway.sessions.deny(&id, &sent, peer.actor()).await }).await
 }
 
 pub(super) async fn withdraw(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, Path(id): Path<String>) -> Answer<()> {
     in_full(&gateway, move |gateway| async move { gateway.sessions.withdraw(&id, peer.actor()).await }).await
 }
 
-pub(super) fn signed(request: SignedStatement) -> Signed {
-    let SignedStatement { statement, signature, signer, remark } = request;
-    Signed { statement, signature, signer, remark }
+pub(super) fn sent(request: SignedStatement) -> Sent {
+    let SignedStatement { statement, signature } = request;
+    Sent { statement, signature }
+}
+
+pub(super) fn statement_view(statement: &Statement) -> Answer<StatementView> {
+    let line = statement.to_line().map_err(|error| Failure(StatusCode::BAD_REQUEST, error.to_string()))?;
+    Ok(Json(StatementView { statement: line }))
 }
 
 pub(super) fn outcome(requested: &Requested, now: i64) -> Outcome {

@@ -7,7 +7,7 @@ use super::{
         SignedStatement, StatementView,
     },
     body, duration, in_full,
-    requests::{outcome, signed},
+    requests::{outcome, sent, statement_view},
 };
 use crate::{
     app::Gateway,
@@ -129,8 +129,7 @@ pub(super) async fn revoked(State(gateway): Gate) -> Json<Vec<RevocationView>> {
 pub(super) async fn statement(State(gateway): Gate, Path(id): Path<String>, request: Body<AskStatement>) -> Answer<StatementView> {
     let request = body(request)?;
     let session = gateway.sessions.session(&id)?;
-    let statement = gateway.sessions.review_statement(&session, &request.signer, request.remark.as_deref());
-    Ok(Json(StatementView { statement }))
+    statement_view(&gateway.sessions.review_statement(&session, &request.signer, request.remark.as_deref())?)
 }
 
 pub(super) async fn review(
@@ -139,8 +138,8 @@ pub(super) async fn review(
     Path(id): Path<String>,
     request: Body<SignedStatement>,
 ) -> Answer<()> {
-    let signed = signed(body(request)?);
-    in_full(&gateway, move |gateway| async move { gateway.sessions.review(&id, &signed, peer.actor()).await }).await
+    let sent = sent(body(request)?);
+    in_full(&gateway, move |gateway| async move { gateway.sessions.review(&id, &sent, peer.actor()).await }).await
 }
 
 pub(super) async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec<(String, String)>> {

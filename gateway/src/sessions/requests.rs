@@ -10,7 +10,7 @@ use super::{
     actor::Actor,
     check_text,
     opening::Ground,
-    signers::{Act, Signed, Verdict},
+    signers::{Sent, Verdict},
     store::{StoredRequest, StoredSession, WindowState},
     time_box, token,
 };
@@ -27,6 +27,7 @@ use sealgate_policies::{
 use sealgate_schema::{
     Text,
     record::{Fields, Kind},
+    statement::Act,
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
@@ -81,6 +82,7 @@ impl Sessions {
     /// Asks for a session. Opens it at once where a standing rule grants it.
     pub async fn request(&self, grant: Grant, asker: Asker) -> Result<Requested, SessionError> {
         let terms = grant.terms()?;
+        check_seconds(terms.duration)?;
         let _giving = self.giving.lock().await;
         self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
         let now = self.clock.now();
@@ -100,6 +102,7 @@ impl Sessions {
     ) -> Result<Requested, SessionError> {
         check_text("reason", reason)?;
         let added = time_box(duration)?;
+        check_seconds(added)?;
         let _giving = self.giving.lock().await;
         let session = self.session(id)?;
         let now = self.clock.now();
@@ -177,8 +180,11 @@ impl Sessions {
             return Err(SessionError::Conflict(why));
         }
         let wait = i64::try_from(self.access.approval.wait.as_micros()).unwrap_or(i64::MAX);
-        let expires = now.saturating_add(wait).min(closes);
+        // Whole seconds, so that what people sign says it exactly.
+        let expires = whole_seconds(now.saturating_add(wait).min(closes));
         let mut request = Request::new(asking(terms, extends, asker, way, now, expires));
+        // What nobody could sign is refused before anybody is asked.
+        self.statement(Act::Request, &request, "sealgate", None)?;
         self.record_of(&request, Kind::SessionRequest, request_detail(&request)).await?;
         let rule = matches!(request.way, Way::Rule(_));
         let granted = if rule { Some(request.stand(now)?) } else { None };
@@ -193,16 +199,16 @@ impl Sessions {
     }
 
     /// Takes somebody's signed approval. The last that was missing opens the session, or extends it.
-    pub async fn approve(&self, id: &str, signed: &Signed, actor: &Actor) -> Result<Requested, SessionError> {
+    pub async fn approve(&self, id: &str, sent: &Sent, actor: &Actor) -> Result<Requested, SessionError> {
         let _giving = self.giving.lock().await;
         let mut stored = self.stored(id)?;
         let now = self.clock.now();
         let request = &stored.request;
-        let verdict = self.verdict(Act::Approve, request, signed, now)?;
+        let verdict = self.verdict(Act::Approve, request, sent, now)?;
         request.may_approve(&verdict.signer, now)?;
         self.refuse_barred(&request.terms.principal, request.terms.acting_for.as_deref())?;
         self.still_within(request, now)?;
-        let placed = self.record_of(request, Kind::SessionApprove, signed_detail(request, &verdict, signed, actor)).await?;
+        let placed = self.record_of(request, Kind::SessionApprove, signed_detail(request, &verdict, actor)).await?;
         let approval = Approved { signer: verdict.signer.clone(), seq: placed.seq };
         let granted = stored.request.approve(approval.clone(), now)?;
         let opened_by = format!("{} (ssh {})", verdict.signer.name, verdict.signer.key);
@@ -215,13 +221,13 @@ impl Sessions {
     }
 
     /// Takes somebody's signed refusal: the request is over.
-    pub async fn deny(&self, id: &str, signed: &Signed, actor: &Actor) -> Result<(), SessionError> {
+    pub async fn deny(&self, id: &str, sent: &Sent, actor: &Actor) -> Result<(), SessionError> {
         let _giving = self.giving.lock().await;
         let mut stored = self.stored(id)?;
         let now = self.clock.now();
-        let verdict = self.verdict(Act::Deny, &stored.request, signed, now)?;
+        let verdict = self.verdict(Act::Deny, &stored.request, sent, now)?;
         stored.request.deny(&verdict.signer, now)?;
-        let detail = signed_detail(&stored.request, &verdict, signed, actor);
+        let detail = signed_detail(&stored.request, &verdict, actor);
         self.record_of(&stored.request, Kind::SessionDeny, detail).await?;
         self.settle(stored).await
     }
@@ -485,6 +491,17 @@ fn terms_of(session: &Session) -> Terms {
     }
 }
 
+fn whole_seconds(time: i64) -> i64 {
+    time.saturating_sub(time.rem_euclid(1_000_000))
+}
+
+fn check_seconds(duration: i64) -> Result<(), SessionError> {
+    match whole_seconds(duration) == duration {
+        true => Ok(()),
+        false => Err(SessionError::Invalid("ask for whole seconds: it is what approvers sign".to_owned())),
+    }
+}
+
 fn set(detail: &mut Value, name: &str, value: Value) {
     if let Value::Object(members) = detail {
         members.insert(name.to_owned(), value);
@@ -528,8 +545,8 @@ fn granted_detail(granted: &Granted) -> Value {
     detail
 }
 
-fn signed_detail(request: &Request, verdict: &Verdict, signed: &Signed, actor: &Actor) -> Value {
-    let mut detail = verdict.detail(signed, actor);
+fn signed_detail(request: &Request, verdict: &Verdict, actor: &Actor) -> Value {
+    let mut detail = verdict.detail(actor);
     set(&mut detail, "request", json!(request.id.as_str()));
     detail
 }

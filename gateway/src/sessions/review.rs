@@ -3,11 +3,7 @@
 //! A review can come after the window is sealed. Its record is then in the ledger of the day, and says which window and session it
 //! is about.
 
-use super::{
-    SessionError, Sessions,
-    actor::Actor,
-    signers::{Act, Signed},
-};
+use super::{SessionError, Sessions, actor::Actor, signers::Sent};
 use crate::ledger::{Draft, LedgerError};
 use sealgate_schema::{
     Text,
@@ -17,14 +13,14 @@ use serde_json::json;
 
 impl Sessions {
     /// Takes somebody's signed review of a session that was opened by break-glass.
-    pub async fn review(&self, id: &str, signed: &Signed, actor: &Actor) -> Result<(), SessionError> {
+    pub async fn review(&self, id: &str, sent: &Sent, actor: &Actor) -> Result<(), SessionError> {
         let _giving = self.giving.lock().await;
         let held = self.held(id)?;
         let session = &held.session;
-        let verdict = self.verdict_on(Act::Review, session, signed, self.clock.now())?;
+        let verdict = self.verdict_on(session, sent, self.clock.now())?;
         let opener: Vec<_> = held.opener.iter().map(Text::as_str).collect();
         session.may_review(&verdict.signer, &opener)?;
-        let mut detail = verdict.detail(signed, actor);
+        let mut detail = verdict.detail(actor);
         detail["session"] = json!(id);
         detail["change_window"] = json!(session.window.as_str());
         let mut fields = Fields { detail: Some(detail.to_string().into()), ..Fields::new(Kind::SessionReview) };

@@ -1,17 +1,20 @@
-//! Whose signature it is: statements of approvers, checked against the file that says whose key is whose.
+//! Whose signature it is: statements of people, checked against the file that says whose key is whose.
 //!
-//! The file is read at each act, so that a key that is taken out of it signs nothing from then on. Nobody is an approver without it.
+//! The file is read at each act, so that a key that is taken out of it signs nothing from then on. Nobody is an approver without it,
+//! and nobody by a pattern: a key that may be called anything could be called as somebody else.
 
 use super::{SessionError, Sessions, actor::Actor};
 use crate::limits::APPROVERS_BYTES_MAX;
 use sealgate_policies::{
+    access::Way,
     request::{Request, Signer, Terms},
     session::Session,
 };
 use sealgate_schema::{
     Text,
-    sshsig::{self, AllowedSigners},
-    statement::Statement,
+    allowed_signers::AllowedSigners,
+    sshsig::NAMESPACE,
+    statement::{Act, STATEMENT_FORMAT, Signed, Statement},
 };
 use serde_json::{Value, json};
 use std::{
@@ -20,58 +23,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What somebody signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// That a request is granted.
-    Approve,
-    /// That it is not.
-    Deny,
-    /// That they looked at a session that was opened by break-glass.
-    Review,
-}
-
-impl Act {
-    /// The word in statements and paths.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Deny => "deny",
-            Self::Review => "review",
-        }
-    }
-
-    /// Reads it.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Approve, Self::Deny, Self::Review].into_iter().find(|act| act.as_str() == word)
-    }
-}
-
 /// A statement with its signature, as it was sent.
 #[derive(Debug, Clone)]
-pub struct Signed {
+pub struct Sent {
     /// The statement, byte for byte.
     pub statement: String,
     /// The signature over it, as `ssh-keygen -Y sign -n sealgate` prints it.
     pub signature: String,
-    /// The name that the signer goes by in the file of approvers.
-    pub signer: String,
-    /// Their remark, which the statement holds.
-    pub remark: Option<String>,
 }
 
-/// A signature that holds: of whom.
+/// A statement that says what it has to, whose signature holds, and by whom.
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) signer: Signer,
+    signed: Signed,
 }
 
 impl Verdict {
     /// What a record says of it.
-    pub(super) fn detail(&self, signed: &Signed, actor: &Actor) -> Value {
+    pub(super) fn detail(&self, actor: &Actor) -> Value {
         json!({
-            "signer": self.signer.name.as_str(), "key": self.signer.key.as_str(), "statement": signed.statement,
-            "signature": signed.signature, "remark": signed.remark, "by": actor.word().as_str(),
+            "signer": self.signer.name.as_str(), "key": self.signer.key.as_str(), "statement": self.signed.text(),
+            "signature": self.signed.signature(), "by": actor.word().as_str(),
         })
     }
 }
@@ -104,70 +77,108 @@ impl Approvers {
 }
 
 impl Sessions {
-    /// The statement that decides on a request: what its approver signs, byte for byte.
-    pub fn statement(&self, act: Act, request: &Request, signer: &str, remark: Option<&str>) -> String {
+    /// What somebody signs to approve a request, or to turn it down. More time of a session is given by `extend`.
+    pub fn statement(&self, act: Act, request: &Request, signer: &str, remark: Option<&str>) -> Result<Statement, SessionError> {
+        let act = match (act, &request.extends) {
+            (Act::Approve | Act::Extend, Some(_)) => Act::Extend,
+            (Act::Approve | Act::Extend, None) => Act::Approve,
+            (act, _) => act,
+        };
         let Terms { window, principal, principal_kind, acting_for, account, role, duration, reason } = &request.terms;
-        let mut members = vec![
-            ("gateway", self.gateway.clone()),
-            ("request", request.id.clone()),
-            ("window", window.clone()),
-            ("principal", principal.clone()),
-            ("principal kind", principal_kind.as_str().into()),
-        ];
-        let optional = [("acting for", acting_for), ("account", account), ("role", role), ("extends session", &request.extends)];
-        members.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-        members.push(("duration", format!("{} s", duration / 1_000_000).into()));
-        members.push(("reason", reason.clone()));
-        self.signed_by(act, members, signer, remark)
+        let needs = match &request.way {
+            Way::Rule(_) => 0,
+            Way::Approvals(needs) => u64::from(needs.approvals.get()),
+        };
+        let owned = |text: &Option<Text>| text.as_deref().map(str::to_owned);
+        let statement = Statement {
+            format: STATEMENT_FORMAT.to_owned(),
+            act,
+            signer: signer.to_owned(),
+            remark: remark.map(str::to_owned),
+            gateway: self.gateway.to_string(),
+            window: window.to_string(),
+            request: Some(request.id.to_string()),
+            session: owned(&request.extends),
+            principal: principal.to_string(),
+            principal_kind: principal_kind.as_str().to_owned(),
+            acting_for: owned(acting_for),
+            basis: request.basis.to_string(),
+            account: owned(account),
+            role: owned(role),
+            requester: request.requester.name.to_string(),
+            reason: reason.to_string(),
+            seconds: u64::try_from(duration / 1_000_000).ok(),
+            needs: Some(needs),
+            opens_before: Some(request.expires),
+        };
+        stated(statement)
     }
 
-    /// The statement that reviews a session.
-    pub fn review_statement(&self, session: &Session, signer: &str, remark: Option<&str>) -> String {
-        let members = vec![
-            ("gateway", self.gateway.clone()),
-            ("session", session.id.clone()),
-            ("window", session.window.clone()),
-            ("principal", session.principal.clone()),
-            ("principal kind", session.principal_kind.as_str().into()),
-            ("reason", session.reason.clone()),
-        ];
-        self.signed_by(Act::Review, members, signer, remark)
+    /// What somebody signs who reviewed a session.
+    pub fn review_statement(&self, session: &Session, signer: &str, remark: Option<&str>) -> Result<Statement, SessionError> {
+        let owned = |text: &Option<Text>| text.as_deref().map(str::to_owned);
+        let statement = Statement {
+            format: STATEMENT_FORMAT.to_owned(),
+            act: Act::Review,
+            signer: signer.to_owned(),
+            remark: remark.map(str::to_owned),
+            gateway: self.gateway.to_string(),
+            window: session.window.to_string(),
+            request: None,
+            session: Some(session.id.to_string()),
+            principal: session.principal.to_string(),
+            principal_kind: session.principal_kind.as_str().to_owned(),
+            acting_for: owned(&session.acting_for),
+            basis: session.basis.to_string(),
+            account: owned(&session.account),
+            role: owned(&session.role),
+            requester: session.opened_by.to_string(),
+            reason: session.reason.to_string(),
+            seconds: None,
+            needs: None,
+            opens_before: None,
+        };
+        stated(statement)
     }
 
-    fn signed_by(&self, act: Act, mut members: Vec<(&'static str, Text)>, signer: &str, remark: Option<&str>) -> String {
-        members.push(("signer", signer.to_owned().into()));
-        members.extend(remark.map(|remark| ("remark", remark.to_owned().into())));
-        Statement { act: act.as_str(), members }.text()
+    pub(super) fn verdict(&self, act: Act, request: &Request, sent: &Sent, now: i64) -> Result<Verdict, SessionError> {
+        self.check(sent, now, |signer, remark| self.statement(act, request, signer, remark))
     }
 
-    pub(super) fn verdict(&self, act: Act, request: &Request, signed: &Signed, _now: i64) -> Result<Verdict, SessionError> {
-        self.check(signed, &self.statement(act, request, &signed.signer, signed.remark.as_deref()))
+    pub(super) fn verdict_on(&self, session: &Session, sent: &Sent, now: i64) -> Result<Verdict, SessionError> {
+        self.check(sent, now, |signer, remark| self.review_statement(session, signer, remark))
     }
 
-    pub(super) fn verdict_on(&self, _act: Act, session: &Session, signed: &Signed, _now: i64) -> Result<Verdict, SessionError> {
-        self.check(signed, &self.review_statement(session, &signed.signer, signed.remark.as_deref()))
-    }
-
-    /// The statement has to be the very one, the signature has to hold, and the key has to be the signer's.
-    fn check(&self, signed: &Signed, expected: &str) -> Result<Verdict, SessionError> {
-        super::check_principal("signer", &signed.signer)?;
-        signed.remark.as_deref().map_or(Ok(()), |remark| super::check_text("remark", remark))?;
-        if signed.statement != *expected {
-            let why = "the statement is not the one of this act and these terms; sign what --print-statement prints";
-            return Err(SessionError::Invalid(why.to_owned()));
-        }
+    /// The signature has to hold, the statement has to be the very one, and the key has to be the signer's.
+    fn check(
+        &self,
+        sent: &Sent,
+        now: i64,
+        expected: impl FnOnce(&str, Option<&str>) -> Result<Statement, SessionError>,
+    ) -> Result<Verdict, SessionError> {
         let approvers = self.approvers.read().map_err(SessionError::Conflict)?;
-        let key = sshsig::check(&signed.statement, &signed.signature, sshsig::NAMESPACE);
-        let key = key.map_err(|error| SessionError::Forbidden(format!("the signature: {error}")))?;
-        let (names, fingerprint) = (approvers.names(&key), key.fingerprint());
-        if !names.contains(&signed.signer) {
+        let signed = Signed::check(&sent.statement, &sent.signature).map_err(|error| SessionError::Forbidden(error.to_string()))?;
+        let statement = signed.statement();
+        if *statement != expected(&statement.signer, statement.remark.as_deref())? {
+            let why = "the statement is not of this act and these terms; sign what --print-statement prints";
+            return Err(SessionError::Forbidden(why.to_owned()));
+        }
+        let names: Vec<_> = approvers.names(signed.key(), NAMESPACE, now).into_iter().map(str::to_owned).collect();
+        let key = signed.key().fingerprint();
+        if !names.contains(&statement.signer) {
             let whose = if names.is_empty() { "nobody's".to_owned() } else { format!("{}'s", names.join(", ")) };
             return Err(SessionError::Forbidden(format!(
-                "key {fingerprint} is {whose} in the file of approvers, not {}'s: sign as who you are (--as)",
-                signed.signer
+                "key {key} is {whose} in the file of approvers, not {}'s: sign as who you are (--as)",
+                statement.signer
             )));
         }
-        let names = names.into_iter().map(Text::from).collect();
-        Ok(Verdict { signer: Signer { name: signed.signer.clone().into(), names, key: fingerprint.into() } })
+        let name = Text::from(statement.signer.clone());
+        Ok(Verdict { signer: Signer { name, names: names.into_iter().map(Text::from).collect(), key: key.into() }, signed })
     }
+}
+
+/// Refuses what nobody could sign.
+fn stated(statement: Statement) -> Result<Statement, SessionError> {
+    statement.to_text().map_err(|error| SessionError::Invalid(error.to_string()))?;
+    Ok(statement)
 }

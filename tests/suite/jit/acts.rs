@@ -22,7 +22,10 @@ fn two_of_three_people_approve_and_their_signatures_are_in_the_ledger() {
     refused(&office.decide("approve", &request, "dave"), &["is approved already"]);
 
     let session = &office.sessions()[0];
-    assert_eq!((&session["status"], &session["principal"], &session["request"]), (&"open".into(), &"alice".into(), &request.as_str().into()));
+    assert_eq!(
+        (&session["status"], &session["principal"], &session["request"]),
+        (&"open".into(), &"alice".into(), &request.as_str().into())
+    );
     assert!(session["opened_by"].as_str().unwrap().starts_with("carol (ssh SHA256:"), "{session}");
     office.gateway.ok(&["session", "env", session["id"].as_str().unwrap()]);
 
@@ -61,7 +64,8 @@ fn nobody_approves_their_own_request_by_name_or_by_key() {
 fn a_signature_that_is_forged_of_others_or_of_other_terms_is_refused() {
     let office = Office::open(REQUIRED);
     let (request, other) = (office.request(&[]), office.request(&["--for", "3h"]));
-    let statement = |id: &str, act: &str| office.gateway.ok(&["session", act, id, "--as", "bob", "--print-statement"]);
+    let statement =
+        |id: &str, act: &str| office.gateway.ok(&["session", act, id, "--as", "bob", "--remark", "x", "--print-statement"]);
     let signed = |statement: &str, namespace: &str, key: &str| {
         let mut sign = Command::new("ssh-keygen");
         sign.args(["-Y", "sign", "-q", "-n", namespace, "-f", key]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -71,7 +75,8 @@ fn a_signature_that_is_forged_of_others_or_of_other_terms_is_refused() {
         fs::write(&file, child.wait_with_output().unwrap().stdout).unwrap();
         file.to_str().unwrap().to_owned()
     };
-    let send = |signature: &str| office.run(&["session", "approve", &request, "--as", "bob", "--signature", signature]);
+    let send =
+        |signature: &str| office.run(&["session", "approve", &request, "--as", "bob", "--remark", "x", "--signature", signature]);
     let (bob, mallory) = (office.key("bob"), office.key("mallory"));
     refused(&send(&signed(&statement(&request, "approve"), "sealgate", &mallory)), &["nobody's"]);
     refused(&send(&signed(&statement(&request, "approve"), "sealgate", &office.key("carol"))), &["carol's", "not bob's"]);

@@ -17,7 +17,8 @@ fn break_glass_opens_at_once_and_is_unreviewed_in_every_listing_until_another_pe
     let office = Office::open("[approval]\nrequired = true\n");
     // Bob himself, and who opened it: neither reviews.
     let opener = fs::read_to_string("/etc/passwd").unwrap();
-    let opener = opener.lines().find(|line| line.split(':').nth(2) == Some(&user_id())).unwrap().split(':').next().unwrap().to_owned();
+    let opener =
+        opener.lines().find(|line| line.split(':').nth(2) == Some(&user_id())).unwrap().split(':').next().unwrap().to_owned();
     let session = office.gateway.ok(&asking("break-glass", &["--principal", "bob"])).trim().to_owned();
     office.gateway.ok(&["session", "env", &session]);
     let listed = |office: &Office| {

@@ -65,7 +65,7 @@ impl Office {
     }
 
     pub(super) fn decide_with(&self, act: &str, id: &str, name: &str, key: &str) -> Output {
-        self.run(&["session", act, id, "--as", name, "--key", key, "--yes"])
+        self.run(&["session", act, id, "--as", name, "--key", key, "--yes", "--remark", "looked at it"])
     }
 
     pub(super) fn run(&self, arguments: &[&str]) -> Output {
@@ -122,7 +122,11 @@ impl Evidence {
         let file = self.folder.path().join("signature");
         fs::write(&file, detail["signature"].as_str().unwrap()).unwrap();
         let mut verify = Command::new("ssh-keygen");
-        verify.args(["-Y", "verify", "-n", "sealgate", "-I", name, "-f"]).arg(self.folder.path().join("approvers")).arg("-s").arg(&file);
+        verify
+            .args(["-Y", "verify", "-n", "sealgate", "-I", name, "-f"])
+            .arg(self.folder.path().join("approvers"))
+            .arg("-s")
+            .arg(&file);
         let mut child = verify.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), detail["statement"].as_str().unwrap().as_bytes()).unwrap();
         child.wait().unwrap().success()

@@ -223,7 +223,7 @@ pub struct AskStatement {
 /// What is to be signed, byte for byte.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StatementView {
-    /// The text.
+    /// One line, with its newline.
     pub statement: String,
 }
 
@@ -235,9 +235,4 @@ pub struct SignedStatement {
     pub statement: String,
     /// The signature over it, as `ssh-keygen -Y sign -n sealgate` prints it.
     pub signature: String,
-    /// The name that the signer goes by in the file of approvers.
-    pub signer: String,
-    /// The signer's remark, which the statement holds.
-    #[serde(default)]
-    pub remark: Option<String>,
 }

@@ -13,6 +13,7 @@ use crate::{
     limits::SIGNATURE_BYTES_MAX,
 };
 use http::Method;
+use sealgate_schema::statement::Statement;
 use std::{
     fs::File,
     io::{self, BufRead, IsTerminal, Read, Write},
@@ -35,7 +36,7 @@ pub(in crate::cli) struct Args {
     /// agent [default: ~/.ssh/id_ed25519]
     #[arg(long, value_name = "FILE|agent")]
     key: Option<PathBuf>,
-    /// A remark, which you sign too
+    /// What you have to say about it, which you sign too; needed to deny and to review
     #[arg(long)]
     remark: Option<String>,
     /// Sign without being asked
@@ -85,23 +86,22 @@ async fn signed(home: &Path, path: &str, act: &str, args: Args) -> Result<Option
     let signature = match &args.signature {
         Some(file) => read(file).map_err(|error| Failure::new(USAGE, format!("{}: {error}", file.display())))?,
         None => {
-            show(&statement);
+            show(&statement)?;
             if !args.yes {
                 confirm(act, &args.signer)?;
             }
             signature(args.key.as_deref(), &statement)?
         }
     };
-    Ok(Some(SignedStatement { statement, signature, signer: args.signer, remark: args.remark }))
+    Ok(Some(SignedStatement { statement, signature }))
 }
 
-/// What is signed, line by line; what would move the cursor is not shown as itself.
-fn show(statement: &str) {
-    eprintln!("what you sign:");
-    for line in statement.lines() {
-        let plain: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        eprintln!("    {plain}");
-    }
+/// What is signed: for people, and to the byte. One that does not read as a statement is signed by nobody.
+fn show(line: &str) -> Result<(), Failure> {
+    let text = line.strip_suffix('\n').unwrap_or(line);
+    let statement = Statement::parse(text)?;
+    eprintln!("{statement}\nyou sign this line:\n{text}\n");
+    Ok(())
 }
 
 fn confirm(act: &str, signer: &str) -> Result<(), Failure> {
