@@ -64,7 +64,7 @@ impl Sessions {
         let ground = Ground { basis, opened_by: actor.word().clone(), break_glass: true, request: None, rule: None };
         let session = self.session_of(&terms, ground, self.clock.now())?;
         // What nobody could sign a review of is not opened.
-        self.review_statement(&session, "sealgate", None)?;
+        self.review_statement(&session, "sealgate", Some("looked at it"))?;
         let by = actor.word().as_str();
         let detail = json!({
             "reason": session.reason.as_str(), "expires": rfc3339(session.expires()), "by": by, "opened_by": by,

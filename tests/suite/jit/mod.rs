@@ -128,7 +128,9 @@ impl Evidence {
             .arg("-s")
             .arg(&file);
         let mut child = verify.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), detail["statement"].as_str().unwrap().as_bytes()).unwrap();
+        // What is signed is the line, with its newline.
+        let line = format!("{}\n", detail["statement"].as_str().unwrap());
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), line.as_bytes()).unwrap();
         child.wait().unwrap().success()
     }
 }

@@ -76,6 +76,9 @@ pub(super) async fn review(home: &Path, args: Args) -> Result<(), Failure> {
 
 /// The signed statement; nothing where it was only to be printed.
 async fn signed(home: &Path, path: &str, act: &str, args: Args) -> Result<Option<SignedStatement>, Failure> {
+    if act != "approve" && args.remark.is_none() {
+        return Err(Failure::new(USAGE, format!("who would {act} says why: use --remark")));
+    }
     let asked = AskStatement { act: act.to_owned(), signer: args.signer.clone(), remark: args.remark.clone() };
     let StatementView { statement } = ask(home, Method::POST, &format!("{path}/statement"), Some(&asked)).await?;
     if args.print_statement {

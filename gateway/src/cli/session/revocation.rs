@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// End somebody's session at once, or all of a principal or window
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false, id = "what", args = ["id", "principal", "window"])]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["id", "principal", "window"]))]
 pub(in crate::cli) struct Args {
     /// The session
     id: Option<String>,
