@@ -24,7 +24,10 @@ use crate::{
     },
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     principals::{Known, Principals, spent::Spent},
-    sessions::{self, SessionError, Sessions, notify::Notifier, signers::Approvers, store::Store, token::TokenKey},
+    sessions::{
+        self, Ledgers, SessionError, Sessions, notify::Notifier, requests::request_of, signers::Approvers, store::Store,
+        token::TokenKey,
+    },
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealgate_schema::{
@@ -33,7 +36,7 @@ use sealgate_schema::{
     record::{Fields, Kind},
 };
 use serde_json::json;
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -212,7 +215,13 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         notifier: Notifier::new(config.notified()).map_err(StartError::Notifier)?,
         gateway: name.clone(),
     };
-    let sessions = Sessions::load(access, &opened.found.standings, &is_sealed).await?;
+    let led_from = |window: &str| {
+        let mut requests = BTreeSet::new();
+        let read = opened.records(window, |record| requests.extend(request_of(record)));
+        read.map(|()| requests).map_err(|error| error.to_string())
+    };
+    let ledgers = Ledgers { open: &opened.found.standings, is_sealed: &is_sealed, led_from: &led_from };
+    let sessions = Sessions::load(access, &ledgers).await?;
     opened.settle().await?;
     sessions.resume_closing().await?;
     sessions.housekeep().await?;

@@ -151,11 +151,11 @@ impl Sessions {
     pub async fn housekeep(&self) -> Result<(), SessionError> {
         let now = self.clock.now();
         let mut done = self.standing_of(&date_of(now)).await;
+        done = done.and(self.finish_effects().await);
         self.expire(now);
         self.lapse(now);
         done = done.and(self.finish_ends().await);
         done = done.and(self.finish_lapses().await);
-        done = done.and(self.finish_effects().await);
         let over: Vec<_> = {
             let table = self.table();
             let over = |window: &&super::store::Window| window.state == WindowState::Open && window.closes <= now;

@@ -150,6 +150,16 @@ impl Grant {
     }
 }
 
+/// The ledgers as a start found them.
+pub struct Ledgers<'a> {
+    /// Those that are open.
+    pub open: &'a [Standing],
+    /// Whether a window is sealed.
+    pub is_sealed: &'a dyn Fn(&str) -> bool,
+    /// The requests that a window's records lead from ([`requests::request_of`]).
+    pub led_from: &'a dyn Fn(&str) -> Result<BTreeSet<String>, String>,
+}
+
 /// What windows and sessions stand on.
 #[derive(Debug)]
 pub struct Start {
@@ -227,10 +237,10 @@ pub struct Listed {
 }
 
 impl Sessions {
-    /// Loads the store and reconciles it with the ledgers that are open.
-    pub async fn load(start: Start, open_ledgers: &[Standing], is_sealed: &dyn Fn(&str) -> bool) -> Result<Self, SessionError> {
+    /// Loads the store and reconciles it with the ledgers as they were found.
+    pub async fn load(start: Start, ledgers: &Ledgers<'_>) -> Result<Self, SessionError> {
         let Start { store, ledger, clock, tokens, access, approvers, notifier, gateway } = start;
-        let windows = reconcile::windows(&store, open_ledgers, is_sealed, clock.now()).await?;
+        let windows = reconcile::windows(&store, ledgers, clock.now()).await?;
         let barred = store.barred().await?.into_iter().map(|barred| (barred.principal.clone(), barred)).collect();
         let mut table = Table { windows, barred, ..Table::default() };
         let mut unrecorded = HashMap::new();
@@ -247,6 +257,7 @@ impl Sessions {
             }
             table.requests.insert(request.request.id.clone(), request);
         }
+        reconcile::effects(&mut table.effects, ledgers)?;
         Ok(Self {
             store,
             table: RwLock::new(table),

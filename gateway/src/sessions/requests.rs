@@ -2,13 +2,14 @@
 //!
 //! What a crash leaves behind, step by step. A request: on record and not in the store, nobody was told of it. An approval: on record
 //! and not in the store, it is given again. The last approval is in the store together with the session that it opens, which has no
-//! effect yet: from here on the next start goes on ([`Sessions::finish_effects`]). It writes the session's record again where it
-//! can't know that it is there: the same session, approvals and time box, so nobody gets more by it.
+//! effect yet: from here on the next start goes on ([`Sessions::finish_effects`]). It looks in the ledger whether the session's record
+//! is there, and writes it where it is not: a request leads to one record, whatever happened.
 
 use super::{
     Grant, Held, SessionError, Sessions, Table,
     actor::Actor,
     check_text,
+    ending::begin_end,
     opening::Ground,
     signers::{Sent, Verdict},
     store::{StoredRequest, StoredSession, WindowState},
@@ -25,7 +26,7 @@ use sealgate_policies::{
     session::{Session, Status},
 };
 use sealgate_schema::{
-    Text,
+    Record, Text,
     record::{Fields, Kind},
     statement::Act,
 };
@@ -34,7 +35,14 @@ use std::{collections::HashMap, sync::Arc};
 
 /// What an approved request leads to, while it has not.
 #[derive(Debug, Clone)]
-pub(super) enum Effect {
+pub(super) struct Effect {
+    step: Step,
+    /// Whether its record is on disk: all that is missing is the store and memory.
+    recorded: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
     /// A session, not in effect yet.
     Open(Arc<Session>),
     /// More time for one.
@@ -105,6 +113,8 @@ impl Sessions {
         check_seconds(added)?;
         let _giving = self.giving.lock().await;
         let session = self.session(id)?;
+        // Who the principal is was known by that when the session was opened, and is still.
+        let asker = Asker { basis: session.basis.clone(), ..asker };
         let now = self.clock.now();
         let closes = self.may_extend(&session, added, now)?;
         let terms = |duration| Terms { duration, reason: reason.to_owned().into(), ..terms_of(&session) };
@@ -148,17 +158,23 @@ impl Sessions {
 
     async fn extend_by_word(&self, session: &Session, added: i64, reason: &str, asker: &Asker) -> Result<(), SessionError> {
         let by = asker.requester.by.as_str();
-        self.extend(session, added, json!({ "by": by, "opened_by": by, "reason": reason })).await
+        let detail = json!({ "by": by, "opened_by": by, "reason": reason });
+        let to = self.record_extension(session, added, detail).await?;
+        self.extend_to(session, to).await
     }
 
-    /// Writes more time down, and lets it take effect: until the window's end at most.
-    async fn extend(&self, session: &Session, added: i64, mut detail: Value) -> Result<(), SessionError> {
-        let now = self.clock.now();
-        let closes = self.may_extend(session, added, now)?;
+    /// Writes more time down: until the window's end at most. Returns the new end.
+    async fn record_extension(&self, session: &Session, added: i64, mut detail: Value) -> Result<i64, SessionError> {
+        let closes = self.may_extend(session, added, self.clock.now())?;
         let (from, to) = (session.expires(), session.expires().saturating_add(added).min(closes));
         set(&mut detail, "from", json!(rfc3339(from)));
         set(&mut detail, "expires", json!(rfc3339(to)));
         self.record(session, Kind::SessionExtend, detail).await?;
+        Ok(to)
+    }
+
+    /// Lets more time that is on record take effect.
+    async fn extend_to(&self, session: &Session, to: i64) -> Result<(), SessionError> {
         self.store.set_expires(&session.id, to).await?;
         session.extend(to, self.clock.now())?;
         self.times.notify_one();
@@ -274,7 +290,7 @@ impl Sessions {
     fn effect_of(&self, granted: &Granted, opened_by: &str, now: i64) -> Result<Effect, SessionError> {
         let request = granted.request();
         if let Some(id) = &request.extends {
-            return Ok(Effect::Extend(self.session(id)?));
+            return Ok(Effect { step: Step::Extend(self.session(id)?), recorded: false });
         }
         let rule = match &request.way {
             Way::Rule(name) => Some(name.clone()),
@@ -287,7 +303,8 @@ impl Sessions {
             request: Some(request.id.clone()),
             rule,
         };
-        Ok(Effect::Open(Arc::new(self.session_of(&request.terms, ground, now)?)))
+        let session = Arc::new(self.session_of(&request.terms, ground, now)?);
+        Ok(Effect { step: Step::Open(session), recorded: false })
     }
 
     /// Remembers a request as the store has it now, and does what it leads to.
@@ -347,26 +364,54 @@ impl Sessions {
     }
 
     async fn lead(&self, granted: &Granted, effect: &Effect) -> Result<(), SessionError> {
-        let detail = granted_detail(granted);
         let terms = &granted.request().terms;
-        self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
-        let session = match effect {
-            Effect::Extend(session) => return self.extend(session, terms.duration, detail).await,
-            Effect::Open(session) => session,
+        let barred = self.refuse_barred(&terms.principal, terms.acting_for.as_deref());
+        match &effect.step {
+            Step::Extend(session) => {
+                barred?;
+                self.lead_to_more(granted, session, effect.recorded).await
+            }
+            Step::Open(session) => {
+                if !effect.recorded {
+                    barred?;
+                    self.record(session, Kind::SessionOpen, opened_detail(granted, session)).await?;
+                    self.set_effect_recorded(&granted.request().id);
+                } else if let Err(barred) = barred {
+                    // It is open by the ledger, so it is there that it has to end.
+                    let mut table = self.table_mut();
+                    let detail = json!({ "by": "sealgate: after a restart", "why": barred.to_string() });
+                    begin_end(session, self.clock.now(), Status::Revoked, detail, &mut table.ends);
+                }
+                self.store.set_recorded(&session.id).await?;
+                self.take_effect(Held { session: session.clone(), opener: Vec::new(), reviewer: None, notice: None });
+                // Before the request is settled, or a crash would forget that it ended.
+                self.finish_ends().await
+            }
+        }
+    }
+
+    async fn lead_to_more(&self, granted: &Granted, session: &Session, recorded: bool) -> Result<(), SessionError> {
+        let added = granted.request().terms.duration;
+        let to = match recorded {
+            // As it was written: neither has changed since.
+            true => session.expires().saturating_add(added).min(self.open_window_closes(&session.window, self.clock.now())?),
+            false => self.record_extension(session, added, granted_detail(granted)).await?,
         };
-        let mut detail = detail;
-        set(&mut detail, "expires", json!(rfc3339(session.expires())));
-        set(&mut detail, "opened_by", json!(session.opened_by.as_str()));
-        self.record(session, Kind::SessionOpen, detail).await?;
-        self.store.set_recorded(&session.id).await?;
-        self.take_effect(Held { session: session.clone(), opener: Vec::new(), reviewer: None, notice: None });
-        Ok(())
+        self.set_effect_recorded(&granted.request().id);
+        self.extend_to(session, to).await
+    }
+
+    /// Should the store fail now, it is not written down again.
+    fn set_effect_recorded(&self, request: &Text) {
+        if let Some(effect) = self.table_mut().effects.get_mut(request) {
+            effect.recorded = true;
+        }
     }
 
     /// What can't be done any more: its window was sealed, its session ended, its principal was revoked meanwhile.
     async fn drop_effect(&self, granted: &Granted, effect: &Effect, why: &SessionError) -> Result<(), SessionError> {
         let (request, session) = (granted.request(), effect.target());
-        if matches!(effect, Effect::Open(_)) {
+        if matches!(effect.step, Step::Open(_)) {
             self.store.end_session(&session.id, Status::Revoked).await?;
         }
         let detail = json!({
@@ -437,16 +482,27 @@ impl Effect {
             return None;
         }
         if let Some(id) = &stored.request.extends {
-            return table.sessions.get(id).map(|held| Self::Extend(held.session.clone()));
+            return table.sessions.get(id).map(|held| Self { step: Step::Extend(held.session.clone()), recorded: false });
         }
-        // One whose session is on record already took effect, and only the note of it is missing.
+        // One that the store knows to be on record took effect, and only the note of it is missing.
         let id = stored.session.as_ref()?;
-        unrecorded.get(id).or_else(|| table.sessions.get(id).map(|held| &held.session)).cloned().map(Self::Open)
+        let there = table.sessions.get(id).map(|held| Self { step: Step::Open(held.session.clone()), recorded: true });
+        there.or_else(|| unrecorded.get(id).map(|session| Self { step: Step::Open(session.clone()), recorded: false }))
+    }
+
+    /// The window in whose ledger its record would be.
+    pub(super) fn window(&self) -> &Text {
+        &self.target().window
+    }
+
+    /// Takes what the ledger says: that its record is there, or not.
+    pub(super) fn found(&mut self, recorded: bool) {
+        self.recorded |= recorded;
     }
 
     fn target(&self) -> &Arc<Session> {
-        match self {
-            Self::Open(session) | Self::Extend(session) => session,
+        match &self.step {
+            Step::Open(session) | Step::Extend(session) => session,
         }
     }
 
@@ -456,14 +512,23 @@ impl Effect {
 
     /// The session as the store takes it, where one is opened.
     fn opens(&self, opener: Vec<Text>) -> Option<StoredSession> {
-        match self {
-            Self::Open(session) => {
+        match &self.step {
+            Step::Open(session) => {
                 let session = Session::open((***session).clone());
                 Some(StoredSession { session, recorded: false, opener, reviewer: None, notice: None })
             }
-            Self::Extend(_) => None,
+            Step::Extend(_) => None,
         }
     }
+}
+
+/// The request that a record leads from, where it opens a session or gives one more time.
+pub fn request_of(record: &Record) -> Option<String> {
+    if !matches!(record.fields.kind, Kind::SessionOpen | Kind::SessionExtend) {
+        return None;
+    }
+    let detail: Value = serde_json::from_str(record.fields.detail.as_deref()?).ok()?;
+    detail.get("request")?.as_str().map(str::to_owned)
 }
 
 impl SessionError {
@@ -534,11 +599,18 @@ fn request_detail(request: &Request) -> Value {
     detail
 }
 
+fn opened_detail(granted: &Granted, session: &Session) -> Value {
+    let mut detail = granted_detail(granted);
+    set(&mut detail, "expires", json!(rfc3339(session.expires())));
+    set(&mut detail, "opened_by", json!(session.opened_by.as_str()));
+    detail
+}
+
 fn granted_detail(granted: &Granted) -> Value {
     let request = granted.request();
     let Terms { account, role, reason, .. } = &request.terms;
     let mut detail = json!({
-        "request": request.id.as_str(), "reason": reason.as_str(), "approvals": granted.approvals(), "by": request.requester.by.as_str(),
+        "request": request.id.as_str(), "reason": reason.as_str(), "approvals": granted.approvals(), "requester": request.requester.name.as_str(), "by": request.requester.by.as_str(),
         "basis": request.basis.as_str(), "account": account.as_deref(), "role": role.as_deref(),
     });
     needs_detail(&mut detail, &request.way);
