@@ -25,7 +25,7 @@ use crate::{
     limits::{CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     principals::{Known, Principals, spent::Spent},
     sessions::{
-        self, Ledgers, SessionError, Sessions, notify::Notifier, requests::request_of, signers::Approvers, store::Store,
+        self, Ledgers, SessionError, Sessions, grants::request_of, notify::Notifier, signers::Approvers, store::Store,
         token::TokenKey,
     },
 };

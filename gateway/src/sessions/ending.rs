@@ -1,7 +1,7 @@
 //! How sessions end, and principals that get no more of them. An end takes effect in memory, for every connection at once; then it
 //! is written into the store, so that no restart undoes it, then into the ledger.
 
-use super::{SessionError, Sessions, Table, actor::Actor, check_principal, check_text, store::Barred};
+use super::{SessionError, Sessions, Table, actor::Actor, check_text, store::Barred, terms::check_principal};
 use crate::{
     clock::{date_of, rfc3339},
     ledger::LedgerError,

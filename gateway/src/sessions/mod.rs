@@ -1,7 +1,7 @@
 //! Windows and sessions: asked for, approved, opened, ended, reviewed, looked up. Every act here is a record.
 //!
 //! - [`windows`]: the intervals · [`opening`]: sessions on an operator's own word, and break-glass
-//! - [`requests`]: requests, approvals, and what they lead to · [`signers`]: whose signature it is
+//! - [`requests`]: requests and approvals · [`grants`]: what they lead to · [`signers`]: whose signature it is
 //! - [`ending`]: ends, principals that get nothing, time · [`review`]: what break-glass owes
 //! - [`notify`]: who is told of break-glass · [`actor`]: who is at the admin socket
 //! - [`token`]: the proxy credential · [`env`]: a tool's environment · [`store`]: the database
@@ -11,8 +11,10 @@
 //! in the store before either, so that a crash in between leaves it to the next start ([`requests`]).
 
 pub mod actor;
+mod details;
 pub mod ending;
 pub mod env;
+pub mod grants;
 pub mod notify;
 pub mod opening;
 mod reconcile;
@@ -20,21 +22,21 @@ pub mod requests;
 pub mod review;
 pub mod signers;
 pub mod store;
+mod terms;
 pub mod token;
 pub mod windows;
 
 use crate::{
     clock::Clock,
     ledger::{Draft, Ledger, LedgerError, Placed, journal::Standing},
-    limits::{REASON_BYTES_MAX, TIME_BOX_MAX},
 };
 use arc_swap::ArcSwapOption;
 use ending::End;
+use grants::Effect;
 use notify::Notifier;
-use requests::Effect;
 use sealgate_policies::{
     access::{Access, Beyond},
-    request::{RequestError, Terms},
+    request::RequestError,
     session::{PrincipalKind, Session, StateError, Status},
 };
 use sealgate_schema::{
@@ -47,6 +49,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 use store::{Barred, Notice, Store, StoredRequest, StoredSession, Window};
+pub use terms::Grant;
+pub(crate) use terms::check_text;
 use token::TokenKey;
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -103,60 +107,13 @@ impl From<StateError> for SessionError {
     }
 }
 
-/// A session that is asked for.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The window.
-    pub window: String,
-    /// Who acts.
-    pub principal: String,
-    /// What the principal is.
-    pub kind: PrincipalKind,
-    /// For whom.
-    pub acting_for: Option<String>,
-    /// Name of the account to sign with.
-    pub account: Option<String>,
-    /// Role to assume there.
-    pub role: Option<String>,
-    /// How long.
-    pub duration: jiff::SignedDuration,
-    /// Why.
-    pub reason: String,
-}
-
-impl Grant {
-    /// As terms that are well formed.
-    fn terms(self) -> Result<Terms, SessionError> {
-        check_text("reason", &self.reason)?;
-        let named = [("principal", Some(&self.principal)), ("acting-for", self.acting_for.as_ref())];
-        let used = [("account", self.account.as_ref()), ("role", self.role.as_ref())];
-        for (what, name) in named.into_iter().chain(used) {
-            name.map_or(Ok(()), |name| check_principal(what, name))?;
-        }
-        if self.kind == PrincipalKind::Human && self.acting_for.is_some() {
-            let why = "a human acts for nobody: leave out --acting-for, or use --kind agent or workload";
-            return Err(SessionError::Invalid(why.to_owned()));
-        }
-        Ok(Terms {
-            window: self.window.into(),
-            principal: self.principal.into(),
-            principal_kind: self.kind,
-            acting_for: self.acting_for.map(Text::from),
-            account: self.account.map(Text::from),
-            role: self.role.map(Text::from),
-            duration: time_box(self.duration)?,
-            reason: self.reason.into(),
-        })
-    }
-}
-
 /// The ledgers as a start found them.
 pub struct Ledgers<'a> {
     /// Those that are open.
     pub open: &'a [Standing],
     /// Whether a window is sealed.
     pub is_sealed: &'a dyn Fn(&str) -> bool,
-    /// The requests that a window's records lead from ([`requests::request_of`]).
+    /// The requests that a window's records lead from ([`grants::request_of`]).
     pub led_from: &'a dyn Fn(&str) -> Result<BTreeSet<String>, String>,
 }
 
@@ -383,32 +340,4 @@ pub fn describe(session: &Session, fields: &mut Fields) {
     fields.principal = Some(session.principal.clone());
     fields.principal_kind = Some(session.principal_kind.as_str().into());
     fields.acting_for = session.acting_for.clone();
-}
-
-/// A duration in microseconds, within what a time box may be.
-fn time_box(duration: jiff::SignedDuration) -> Result<i64, SessionError> {
-    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    if micros <= 0 || micros > TIME_BOX_MAX.as_micros() as i64 {
-        let days = TIME_BOX_MAX.as_secs() / 86_400;
-        return Err(SessionError::Invalid(format!(
-            "a time box is longer than nothing and at most {days} days, for example 1h or 90m"
-        )));
-    }
-    Ok(micros)
-}
-
-/// Refuses what is no line of text that a record can carry.
-pub(crate) fn check_text(what: &str, text: &str) -> Result<(), SessionError> {
-    if text.trim().is_empty() || text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(SessionError::Invalid(format!("the {what} is a line of 1 to {REASON_BYTES_MAX} bytes; this one is not")));
-    }
-    Ok(())
-}
-
-fn check_principal(what: &str, name: &str) -> Result<(), SessionError> {
-    let plain = |c: char| !c.is_control() && !c.is_whitespace();
-    if name.is_empty() || name.len() > 256 || !name.chars().all(plain) {
-        return Err(SessionError::Invalid(format!("{what} {name:?} is not a name: 1 to 256 bytes without blanks")));
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@
 
 use super::{
     Ledgers, SessionError,
-    requests::Effect,
+    grants::Effect,
     store::{Store, Window, WindowState},
     windows::standing_window,
 };

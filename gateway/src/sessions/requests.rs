@@ -2,52 +2,36 @@
 //!
 //! What a crash leaves behind, step by step. A request: on record and not in the store, nobody was told of it. An approval: on record
 //! and not in the store, it is given again. The last approval is in the store together with the session that it opens, which has no
-//! effect yet: from here on the next start goes on ([`Sessions::finish_effects`]). It looks in the ledger whether the session's record
+//! effect yet: from here on the next start goes on ([`super::grants`]). It looks in the ledger whether the session's record
 //! is there, and writes it where it is not: a request leads to one record, whatever happened.
 
 use super::{
-    Grant, Held, SessionError, Sessions, Table,
+    Grant, SessionError, Sessions, Table,
     actor::Actor,
     check_text,
-    ending::begin_end,
-    opening::Ground,
-    signers::{Sent, Verdict},
-    store::{StoredRequest, StoredSession, WindowState},
-    time_box, token,
+    details::{request_detail, signed_detail},
+    grants::Effect,
+    signers::Sent,
+    store::{StoredRequest, WindowState},
+    terms::time_box,
+    token,
 };
 use crate::{
-    clock::rfc3339,
     ledger::{Draft, LedgerError, Placed},
     limits::REQUESTS_PENDING_MAX,
 };
 use sealgate_policies::{
     access::{Subject, Way},
-    request::{Approved, Asking, Granted, Request, Requester, State, Terms},
+    request::{Approved, Asking, Request, Requester, State, Terms},
     session::{Session, Status},
 };
 use sealgate_schema::{
-    Record, Text,
+    Text,
     record::{Fields, Kind},
     statement::Act,
 };
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Arc};
-
-/// What an approved request leads to, while it has not.
-#[derive(Debug, Clone)]
-pub(super) struct Effect {
-    step: Step,
-    /// Whether its record is on disk: all that is missing is the store and memory.
-    recorded: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    /// A session, not in effect yet.
-    Open(Arc<Session>),
-    /// More time for one.
-    Extend(Arc<Session>),
-}
+use std::sync::Arc;
 
 /// What became of a request.
 #[derive(Debug, Clone)]
@@ -137,7 +121,7 @@ impl Sessions {
     }
 
     /// When the window of a session closes, where it can be extended.
-    fn may_extend(&self, session: &Session, added: i64, now: i64) -> Result<i64, SessionError> {
+    pub(super) fn may_extend(&self, session: &Session, added: i64, now: i64) -> Result<i64, SessionError> {
         self.refuse_barred(&session.principal, session.acting_for.as_deref())?;
         let status = session.status(now);
         if status != Status::Open {
@@ -154,31 +138,6 @@ impl Sessions {
                 Err(SessionError::Conflict(format!("session {} ends with its window already; no session outlives it", session.id)))
             }
         }
-    }
-
-    async fn extend_by_word(&self, session: &Session, added: i64, reason: &str, asker: &Asker) -> Result<(), SessionError> {
-        let by = asker.requester.by.as_str();
-        let detail = json!({ "by": by, "opened_by": by, "reason": reason });
-        let to = self.record_extension(session, added, detail).await?;
-        self.extend_to(session, to).await
-    }
-
-    /// Writes more time down: until the window's end at most. Returns the new end.
-    async fn record_extension(&self, session: &Session, added: i64, mut detail: Value) -> Result<i64, SessionError> {
-        let closes = self.may_extend(session, added, self.clock.now())?;
-        let (from, to) = (session.expires(), session.expires().saturating_add(added).min(closes));
-        set(&mut detail, "from", json!(rfc3339(from)));
-        set(&mut detail, "expires", json!(rfc3339(to)));
-        self.record(session, Kind::SessionExtend, detail).await?;
-        Ok(to)
-    }
-
-    /// Lets more time that is on record take effect.
-    async fn extend_to(&self, session: &Session, to: i64) -> Result<(), SessionError> {
-        self.store.set_expires(&session.id, to).await?;
-        session.extend(to, self.clock.now())?;
-        self.times.notify_one();
-        Ok(())
     }
 
     async fn make(
@@ -286,141 +245,6 @@ impl Sessions {
         }
     }
 
-    /// What a grant leads to.
-    fn effect_of(&self, granted: &Granted, opened_by: &str, now: i64) -> Result<Effect, SessionError> {
-        let request = granted.request();
-        if let Some(id) = &request.extends {
-            return Ok(Effect { step: Step::Extend(self.session(id)?), recorded: false });
-        }
-        let rule = match &request.way {
-            Way::Rule(name) => Some(name.clone()),
-            Way::Approvals(_) => None,
-        };
-        let ground = Ground {
-            basis: request.basis.clone(),
-            opened_by: opened_by.to_owned().into(),
-            break_glass: false,
-            request: Some(request.id.clone()),
-            rule,
-        };
-        let session = Arc::new(self.session_of(&request.terms, ground, now)?);
-        Ok(Effect { step: Step::Open(session), recorded: false })
-    }
-
-    /// Remembers a request as the store has it now, and does what it leads to.
-    async fn go_on(&self, stored: StoredRequest, effect: Option<Effect>) -> Result<Requested, SessionError> {
-        let id = stored.request.id.clone();
-        {
-            let mut table = self.table_mut();
-            table.requests.insert(id.clone(), stored);
-            if let Some(effect) = effect {
-                table.effects.insert(id.clone(), effect);
-            }
-        }
-        let session = self.finish_effect(&id).await?;
-        Ok(Requested { request: self.stored(&id)?, session })
-    }
-
-    /// Does what approved requests lead to and could not lead to before: after a crash, or where something could not be written.
-    pub(super) async fn finish_effects(&self) -> Result<(), SessionError> {
-        if self.table().effects.is_empty() {
-            return Ok(());
-        }
-        let _giving = self.giving.lock().await;
-        let due: Vec<_> = self.table().effects.keys().cloned().collect();
-        let mut done = Ok(());
-        for id in due {
-            done = done.and(self.finish_effect(&id).await.map(drop));
-        }
-        done
-    }
-
-    async fn finish_effect(&self, id: &Text) -> Result<Option<Arc<Session>>, SessionError> {
-        let (effect, stored) = {
-            let table = self.table();
-            let Some(effect) = table.effects.get(id).cloned() else { return Ok(None) };
-            (effect, table.requests.get(id).cloned())
-        };
-        let granted = stored.as_ref().and_then(|stored| stored.request.granted_before());
-        let (Some(mut stored), Some(granted)) = (stored, granted) else {
-            return Err(SessionError::Conflict(format!(
-                "request {id} leads to a session without what it needs: look at the store"
-            )));
-        };
-        let session = match self.lead(&granted, &effect).await {
-            Ok(()) => Some(effect.target().clone()),
-            Err(error) if error.is_final() => {
-                self.drop_effect(&granted, &effect, &error).await?;
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        stored.settled = true;
-        self.store.update_request(&stored).await?;
-        let mut table = self.table_mut();
-        table.requests.insert(id.clone(), stored);
-        table.effects.remove(id);
-        Ok(session)
-    }
-
-    async fn lead(&self, granted: &Granted, effect: &Effect) -> Result<(), SessionError> {
-        let terms = &granted.request().terms;
-        let barred = self.refuse_barred(&terms.principal, terms.acting_for.as_deref());
-        match &effect.step {
-            Step::Extend(session) => {
-                barred?;
-                self.lead_to_more(granted, session, effect.recorded).await
-            }
-            Step::Open(session) => {
-                if !effect.recorded {
-                    barred?;
-                    self.record(session, Kind::SessionOpen, opened_detail(granted, session)).await?;
-                    self.set_effect_recorded(&granted.request().id);
-                } else if let Err(barred) = barred {
-                    // It is open by the ledger, so it is there that it has to end.
-                    let mut table = self.table_mut();
-                    let detail = json!({ "by": "sealgate: after a restart", "why": barred.to_string() });
-                    begin_end(session, self.clock.now(), Status::Revoked, detail, &mut table.ends);
-                }
-                self.store.set_recorded(&session.id).await?;
-                self.take_effect(Held { session: session.clone(), opener: Vec::new(), reviewer: None, notice: None });
-                // Before the request is settled, or a crash would forget that it ended.
-                self.finish_ends().await
-            }
-        }
-    }
-
-    async fn lead_to_more(&self, granted: &Granted, session: &Session, recorded: bool) -> Result<(), SessionError> {
-        let added = granted.request().terms.duration;
-        let to = match recorded {
-            // As it was written: neither has changed since.
-            true => session.expires().saturating_add(added).min(self.open_window_closes(&session.window, self.clock.now())?),
-            false => self.record_extension(session, added, granted_detail(granted)).await?,
-        };
-        self.set_effect_recorded(&granted.request().id);
-        self.extend_to(session, to).await
-    }
-
-    /// Should the store fail now, it is not written down again.
-    fn set_effect_recorded(&self, request: &Text) {
-        if let Some(effect) = self.table_mut().effects.get_mut(request) {
-            effect.recorded = true;
-        }
-    }
-
-    /// What can't be done any more: its window was sealed, its session ended, its principal was revoked meanwhile.
-    async fn drop_effect(&self, granted: &Granted, effect: &Effect, why: &SessionError) -> Result<(), SessionError> {
-        let (request, session) = (granted.request(), effect.target());
-        if matches!(effect.step, Step::Open(_)) {
-            self.store.end_session(&session.id, Status::Revoked).await?;
-        }
-        let detail = json!({
-            "act": "grant_dropped", "request": request.id.as_str(), "session": session.id.as_str(), "change_window": request.terms.window.as_str(),
-            "why": why.to_string(),
-        });
-        self.administer(None, detail).await.map(drop)
-    }
-
     /// Requests that nobody can approve any more: too late, or their window or session has ended.
     pub(super) fn lapse(&self, now: i64) {
         let mut table = self.table_mut();
@@ -475,69 +299,6 @@ impl Sessions {
     }
 }
 
-impl Effect {
-    /// What a request that was approved before a stop has still to lead to.
-    pub(super) fn left_by(stored: &StoredRequest, unrecorded: &HashMap<Text, Arc<Session>>, table: &Table) -> Option<Self> {
-        if stored.settled || stored.request.written_state() != State::Approved {
-            return None;
-        }
-        if let Some(id) = &stored.request.extends {
-            return table.sessions.get(id).map(|held| Self { step: Step::Extend(held.session.clone()), recorded: false });
-        }
-        // One that the store knows to be on record took effect, and only the note of it is missing.
-        let id = stored.session.as_ref()?;
-        let there = table.sessions.get(id).map(|held| Self { step: Step::Open(held.session.clone()), recorded: true });
-        there.or_else(|| unrecorded.get(id).map(|session| Self { step: Step::Open(session.clone()), recorded: false }))
-    }
-
-    /// The window in whose ledger its record would be.
-    pub(super) fn window(&self) -> &Text {
-        &self.target().window
-    }
-
-    /// Takes what the ledger says: that its record is there, or not.
-    pub(super) fn found(&mut self, recorded: bool) {
-        self.recorded |= recorded;
-    }
-
-    fn target(&self) -> &Arc<Session> {
-        match &self.step {
-            Step::Open(session) | Step::Extend(session) => session,
-        }
-    }
-
-    fn session(&self) -> Text {
-        self.target().id.clone()
-    }
-
-    /// The session as the store takes it, where one is opened.
-    fn opens(&self, opener: Vec<Text>) -> Option<StoredSession> {
-        match &self.step {
-            Step::Open(session) => {
-                let session = Session::open((***session).clone());
-                Some(StoredSession { session, recorded: false, opener, reviewer: None, notice: None })
-            }
-            Step::Extend(_) => None,
-        }
-    }
-}
-
-/// The request that a record leads from, where it opens a session or gives one more time.
-pub fn request_of(record: &Record) -> Option<String> {
-    if !matches!(record.fields.kind, Kind::SessionOpen | Kind::SessionExtend) {
-        return None;
-    }
-    let detail: Value = serde_json::from_str(record.fields.detail.as_deref()?).ok()?;
-    detail.get("request")?.as_str().map(str::to_owned)
-}
-
-impl SessionError {
-    /// Whether trying again can't help.
-    fn is_final(&self) -> bool {
-        matches!(self, Self::Conflict(_) | Self::Forbidden(_) | Self::NotFound(_) | Self::Ledger(LedgerError::WindowClosed(_)))
-    }
-}
-
 fn asking(terms: Terms, extends: Option<Text>, asker: Asker, way: Way, requested: i64, expires: i64) -> Asking {
     let Asker { requester, basis } = asker;
     Asking { id: token::new_id('R').into(), terms, extends, requester, basis, way, requested, expires }
@@ -565,60 +326,4 @@ fn check_seconds(duration: i64) -> Result<(), SessionError> {
         true => Ok(()),
         false => Err(SessionError::Invalid("ask for whole seconds: it is what approvers sign".to_owned())),
     }
-}
-
-fn set(detail: &mut Value, name: &str, value: Value) {
-    if let Value::Object(members) = detail {
-        members.insert(name.to_owned(), value);
-    }
-}
-
-/// What a request needs, as records say it.
-fn needs_detail(detail: &mut Value, way: &Way) {
-    match way {
-        Way::Rule(name) => set(detail, "rule", json!(name.as_str())),
-        Way::Approvals(needs) => {
-            set(detail, "needs", json!(needs.approvals.get()));
-            if !needs.from.is_empty() {
-                set(detail, "needs_from", json!(needs.from.iter().map(Text::as_str).collect::<Vec<_>>()));
-            }
-        }
-    }
-}
-
-fn request_detail(request: &Request) -> Value {
-    let Terms { account, role, duration, reason, .. } = &request.terms;
-    let requester = &request.requester;
-    let mut detail = json!({
-        "request": request.id.as_str(), "reason": reason.as_str(), "duration_seconds": duration / 1_000_000,
-        "account": account.as_deref(), "role": role.as_deref(), "extends": request.extends.as_deref(),
-        "requester": requester.name.as_str(), "by": requester.by.as_str(), "key": requester.key.as_deref(),
-        "basis": request.basis.as_str(), "waits_until": rfc3339(request.expires),
-    });
-    needs_detail(&mut detail, &request.way);
-    detail
-}
-
-fn opened_detail(granted: &Granted, session: &Session) -> Value {
-    let mut detail = granted_detail(granted);
-    set(&mut detail, "expires", json!(rfc3339(session.expires())));
-    set(&mut detail, "opened_by", json!(session.opened_by.as_str()));
-    detail
-}
-
-fn granted_detail(granted: &Granted) -> Value {
-    let request = granted.request();
-    let Terms { account, role, reason, .. } = &request.terms;
-    let mut detail = json!({
-        "request": request.id.as_str(), "reason": reason.as_str(), "approvals": granted.approvals(), "requester": request.requester.name.as_str(), "by": request.requester.by.as_str(),
-        "basis": request.basis.as_str(), "account": account.as_deref(), "role": role.as_deref(),
-    });
-    needs_detail(&mut detail, &request.way);
-    detail
-}
-
-fn signed_detail(request: &Request, verdict: &Verdict, actor: &Actor) -> Value {
-    let mut detail = verdict.detail(actor);
-    set(&mut detail, "request", json!(request.id.as_str()));
-    detail
 }

@@ -3,7 +3,7 @@
 //! A review can come after the window is sealed. Its record is then in the ledger of the day, and says which window and session it
 //! is about.
 
-use super::{SessionError, Sessions, actor::Actor, signers::Sent};
+use super::{SessionError, Sessions, actor::Actor, details::set, signers::Sent};
 use crate::ledger::{Draft, LedgerError};
 use sealgate_schema::{
     Text,
@@ -21,8 +21,8 @@ impl Sessions {
         let opener: Vec<_> = held.opener.iter().map(Text::as_str).collect();
         session.may_review(&verdict.signer, &opener)?;
         let mut detail = verdict.detail(actor);
-        detail["session"] = json!(id);
-        detail["change_window"] = json!(session.window.as_str());
+        set(&mut detail, "session", json!(id));
+        set(&mut detail, "change_window", json!(session.window.as_str()));
         let mut fields = Fields { detail: Some(detail.to_string().into()), ..Fields::new(Kind::SessionReview) };
         super::describe(session, &mut fields);
         match self.ledger.record(session.window.clone(), Draft::new(fields.clone())).await {

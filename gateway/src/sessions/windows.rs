@@ -4,7 +4,7 @@ use super::{
     SessionError, Sessions, Table, check_text,
     ending::begin_end,
     store::{Window, WindowState},
-    time_box,
+    terms::time_box,
 };
 use crate::{clock::rfc3339, ledger::LedgerError, limits::STANDING_WINDOWS_MAX};
 use sealgate_policies::session::Status;
