@@ -112,8 +112,7 @@ async fn older_databases_are_brought_up_and_newer_and_foreign_ones_are_refused_o
 #[tokio::test]
 async fn older_databases_are_brought_up_and_newer_and_foreign_ones_are_refused_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
-    let (server, _) = postgres.url.rsplit_once('/').unwrap();
-    let url = |versions: usize| format!("{server}/old{versions}");
+    let url = |versions: usize| postgres.url.replace("/postgres?", &format!("/old{versions}?"));
     let make = async |versions: usize| {
         let admin = sqlx::PgPool::connect(&postgres.url).await.unwrap();
         sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE old{versions}"))).execute(&admin).await.unwrap();
