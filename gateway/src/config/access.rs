@@ -4,8 +4,9 @@
 use super::Config;
 use crate::sessions::{notify::Ways, store::Place};
 use sealgate_policies::access::Access;
+use sealgate_schema::statement::NEEDS_MAX;
 use serde::Deserialize;
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 use zeroize::Zeroizing;
 
 /// Address of a database server. It may hold a password, so it is printed nowhere.
@@ -63,12 +64,17 @@ impl Config {
 
     /// A request that nobody could ever grant is a mistake in the file.
     fn enough_people(&self) -> Result<(), String> {
-        let of = |approvals: NonZeroU32, from: &[String]| from.is_empty() || from.len() >= approvals.get() as usize;
-        let cases = self.approval.case.iter().map(|case| of(case.approvals, &case.from));
-        match cases.chain([of(self.approval.approvals, &self.approval.from)]).all(|enough| enough) {
-            true => Ok(()),
-            false => Err("approval: `from` names fewer people than `approvals` asks for".to_owned()),
+        let cases = self.approval.case.iter().map(|case| (case.approvals, &case.from));
+        for (approvals, from) in cases.chain([(self.approval.approvals, &self.approval.from)]) {
+            let people: BTreeSet<&String> = from.iter().collect();
+            if !from.is_empty() && people.len() < approvals.get() as usize {
+                return Err("approval: `from` names fewer people than `approvals` asks for".to_owned());
+            }
+            if u64::from(approvals.get()) > NEEDS_MAX {
+                return Err(format!("approval: approvals are at most {NEEDS_MAX}"));
+            }
         }
+        Ok(())
     }
 
     /// Who may have which session.
@@ -86,5 +92,81 @@ impl Config {
     pub fn notified(&self) -> Ways {
         let url = self.notify.url.as_deref().and_then(|url| crate::remote::url(url).ok());
         Ways { command: self.notify.command.clone(), url }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealgate_policies::{access::Way, request::Terms, session::PrincipalKind};
+
+    fn read(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::read(file.path()).map_err(|error| error.to_string())
+    }
+
+    /// The example in the documentation of [`sealgate_policies::access`].
+    fn example() -> String {
+        let source = include_str!("../../../policies/src/access.rs");
+        let lines = source.lines().skip_while(|line| *line != "//! ```toml").skip(1).take_while(|line| *line != "//! ```");
+        lines.map(|line| line.trim_start_matches("//!").to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn the_documented_example_means_what_it_says() {
+        let access = read(&format!("approvers = \"approvers\"\n{}", example())).unwrap().access();
+        let terms = |principal: &str, principal_kind, window: &str, role: Option<&str>| Terms {
+            window: window.to_owned().into(),
+            principal: principal.to_owned().into(),
+            principal_kind,
+            acting_for: None,
+            account: Some("staging".into()),
+            role: role.map(|role| role.to_owned().into()),
+            duration: 30 * 60 * 1_000_000,
+            reason: "why".into(),
+        };
+        assert!(access.approval.required);
+        let needs = |terms: &Terms| match access.way(terms, &[]) {
+            Ok(Way::Approvals(needs)) => needs.approvals.get(),
+            Ok(Way::Rule(_)) => 0,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(needs(&terms("alice", PrincipalKind::Human, "PROD-1", None)), 1);
+        assert_eq!(needs(&terms("a1", PrincipalKind::Agent, "PROD-1", None)), 2);
+        assert_eq!(needs(&terms("ci-deploy", PrincipalKind::Workload, "CHG-1", Some("arn:aws:iam::1:role/deploy"))), 0);
+        assert_eq!(needs(&terms("ci-deploy", PrincipalKind::Workload, "CHG-1", None)), 1);
+        let prod = Terms { account: Some("prod".into()), ..terms("alice", PrincipalKind::Human, "PROD-1", None) };
+        assert!(access.way(&prod, &[]).is_err());
+    }
+
+    #[test]
+    fn what_nobody_could_grant_or_mean_is_refused_with_the_key() {
+        for (text, says) in [
+            ("[approval]\nrequired = true", "approvers"),
+            ("[approval]\nrequird = true", "requird"),
+            ("[approval]\napprovals = 0", "approvals"),
+            ("[approval]\napprovals = 2\nfrom = [\"bob\"]", "fewer people"),
+            ("[approval]\napprovals = 65", "at most 64"),
+            ("[approval]\napprovals = 2\nfrom = [\"bob\", \"bob\"]", "fewer people"),
+            ("[[approval.case]]\napprovals = 2\nfrom = [\"bob\"]", "fewer people"),
+            ("[approval]\nfrom = [\"bob, carol\"]", "no name"),
+            ("[approval]\nwait = \"0s\"", "longer than nothing"),
+            ("[[limit]]\nfor = { principal = [\"alice\"] }", "principal"),
+            ("[[rule]]\nname = \" \"\nlongest = \"1h\"", "name"),
+            ("[[rule]]\nname = \"x\"\nlongest = \"-1h\"", "longer than nothing"),
+            ("[notify]\nurl = \"hook.example\"", "is not a URL"),
+            ("store = \"mysql://x/y\"", "postgres://"),
+        ] {
+            let error = read(text).map(drop).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_database_is_not_printed() {
+        let config = read("store = \"postgres://sealgate:hunter2@db.example/sealgate\"").unwrap();
+        let printed = format!("{config:?} {:?}", config.place("x".into()));
+        assert!(!printed.contains("hunter2") && printed.contains("masked"), "{printed}");
     }
 }
