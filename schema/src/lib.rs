@@ -21,7 +21,7 @@
 //! | **witness** | another party that cosigns checkpoints | [`mod@witness`] |
 //! | **statement** | what a person signs with a key of their own: an approval, a review | [`statement`], [`sshsig`], [`allowed_signers`] |
 //! | **proof** | one record shown alone, with what binds it to a signed log | [`proof`] |
-//! | **level** | what a verifier has checked, L0 to L5 | [`verify`] |
+//! | **level** | what a verifier has checked, L0 to L6 | [`verify`] |
 
 #![cfg_attr(
     test,
