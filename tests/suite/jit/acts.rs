@@ -34,6 +34,7 @@ fn two_of_three_people_approve_and_their_signatures_are_in_the_ledger() {
     let ([(_, opened)], [(first, bob), (second, carol)]) = (opened.as_slice(), approvals.as_slice()) else { panic!("{opened:?}") };
     assert_eq!(opened["approvals"], serde_json::json!([first, second]));
     assert_eq!((&opened["needs"], &opened["request"]), (&2.into(), &request.as_str().into()));
+    assert_eq!(evidence.rests_on(), ["bob carol"]);
     assert!(evidence.verified_by_ssh_keygen(bob, "bob") && evidence.verified_by_ssh_keygen(carol, "carol"));
     assert!(!evidence.verified_by_ssh_keygen(bob, "carol"));
     for detail in [bob, carol] {
@@ -132,6 +133,7 @@ fn a_standing_rule_opens_for_workloads_and_the_record_names_it() {
     }
     let evidence = office.close();
     let opened = evidence.details("CHG-1", "session_open");
+    assert_eq!(evidence.rests_on(), ["rule nightly deploy"]);
     assert_eq!((&opened[0].1["rule"], &opened[0].1["approvals"]), (&"nightly deploy".into(), &serde_json::json!([])));
 }
 
@@ -214,6 +216,7 @@ fn without_approvals_required_an_operators_word_is_enough_and_is_on_record() {
     done(&office.decide("approve", &request, "bob"));
     let evidence = office.close();
     let opened = evidence.details("CHG-1", "session_open");
+    assert_eq!(evidence.rests_on(), ["word", "bob"]);
     assert!(opened[0].1["opened_by"].as_str().unwrap().starts_with("uid "), "{opened:?}");
     assert_eq!(opened[1].1["request"], request.as_str());
     assert!(evidence.details("CHG-1", "session_extend")[0].1["opened_by"].as_str().unwrap().starts_with("uid "));

@@ -49,6 +49,7 @@ fn break_glass_opens_at_once_and_is_unreviewed_in_every_listing_until_another_pe
     assert_eq!((&opened[0].1["break_glass"], opened[0].1.get("approvals")), (&true.into(), None));
     let reviews = evidence.details("CHG-1", "session_review");
     assert_eq!(reviews[0].1["session"], session.as_str());
+    assert_eq!(evidence.rests_on(), ["break-glass, reviewed by carol"]);
     assert!(evidence.verified_by_ssh_keygen(&reviews[0].1, "carol"));
 }
 
@@ -68,6 +69,7 @@ fn a_review_after_the_seal_goes_to_the_ledger_of_the_day() {
     assert!(!office.gateway.ok(&["window", "list"]).contains("unreviewed"));
     let evidence = office.close();
     let reviews = evidence.details("day", "session_review");
+    assert_eq!(evidence.rests_on(), ["break-glass, reviewed by bob"], "found from the window that it is about");
     assert_eq!((&reviews[0].1["session"], &reviews[0].1["change_window"]), (&session.as_str().into(), &"CHG-1".into()));
 }
 

@@ -8,6 +8,11 @@ mod revoked;
 mod store;
 
 use crate::cli::{Gateway, command};
+use sealgate::evidence::Folder;
+use sealgate_schema::{
+    allowed_signers::AllowedSigners,
+    verify::{Asked, Ground, Opened, Vouched, verify_evidence},
+};
 use sealgate_tests::check;
 use serde_json::Value;
 use std::{
@@ -89,17 +94,26 @@ impl Office {
         self.json(&["session", "requests", "--all", "--json"]).as_array().unwrap().clone()
     }
 
-    /// Stops the gateway and looks at everything that it wrote; all of it has to verify.
+    /// Stops the gateway and looks at everything that it wrote; all of it has to verify, with the file of approvers that there is:
+    /// each session rests on what its records say.
     pub(super) fn close(mut self) -> Evidence {
         self.gateway.signal("TERM");
         let home = self.gateway.home.clone();
-        Evidence { windows: check::check(&home), folder: self.folder }
+        let signers = AllowedSigners::parse(&fs::read_to_string(self.approvers()).unwrap()).unwrap();
+        let asked = Asked { keys: vec![check::key(&home)], signers: Some(signers), ..Asked::default() };
+        let report = verify_evidence(&Folder::new(&home.join("evidence")), &asked);
+        let findings: Vec<_> = report.ledgers.iter().map(|ledger| &ledger.findings.list).collect();
+        assert!(!report.tampered() && !report.incomplete(), "{findings:#?}");
+        let grounds = report.ledgers.iter().flat_map(|ledger| &ledger.sessions).cloned().collect();
+        Evidence { windows: check::check(&home), grounds, folder: self.folder }
     }
 }
 
 /// What a gateway wrote.
 pub(super) struct Evidence {
     windows: std::collections::BTreeMap<String, check::Evidence>,
+    /// The sessions, with what a verifier says that they rest on.
+    grounds: Vec<Opened>,
     folder: TempDir,
 }
 
@@ -115,6 +129,18 @@ impl Evidence {
     /// Acts of that name among the administrative records.
     pub(super) fn acts(&self, window: &str, act: &str) -> Vec<Value> {
         self.details(window, "administration").into_iter().map(|(_, detail)| detail).filter(|detail| detail["act"] == act).collect()
+    }
+
+    /// What a verifier says that the sessions rest on, in order: the names of those who approved, or in a word what else.
+    pub(super) fn rests_on(&self) -> Vec<String> {
+        let names = |vouched: &[Vouched]| vouched.iter().map(|one| one.signer.clone()).collect::<Vec<_>>().join(" ");
+        let ground = |opened: &Opened| match &opened.ground {
+            Ground::Approvals(vouched) => names(vouched),
+            Ground::Rule(rule) => format!("rule {rule}"),
+            Ground::Word(_) => "word".to_owned(),
+            Ground::BreakGlass(_) => format!("break-glass, reviewed by {}", names(&opened.reviews)),
+        };
+        self.grounds.iter().map(ground).collect()
     }
 
     /// Has `ssh-keygen` verify what a record holds.
