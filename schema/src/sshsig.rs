@@ -63,15 +63,34 @@ pub fn check(text: impl AsRef<[u8]>, armoured: &str, namespace: &str) -> Result<
     Ok(key)
 }
 
+/// The bytes that a key signs for a text, over its SHA-512.
+pub fn to_sign(text: impl AsRef<[u8]>, namespace: &str) -> Vec<u8> {
+    signed_data(namespace, "sha512", digest(&SHA512, text.as_ref()).as_ref())
+}
+
+/// Puts a key and what it made of [`to_sign`] (its way and its bytes) into an armoured signature.
+pub fn write(key: &PublicKey, namespace: &str, way: &str, signed: &[u8]) -> String {
+    let mut blob = MAGIC.to_vec();
+    blob.extend(1u32.to_be_bytes());
+    let signature = [string(way.as_bytes()), string(signed)].concat();
+    for part in [key.blob(), namespace.as_bytes(), &[], b"sha512", &signature] {
+        blob.extend(string(part));
+    }
+    armour(&blob)
+}
+
 /// The bytes that the key itself signs.
 fn signed_data(namespace: &str, hash: &str, digest: &[u8]) -> Vec<u8> {
     let mut data = MAGIC.to_vec();
     for part in [namespace.as_bytes(), &[], hash.as_bytes(), digest] {
-        // Each is far below 4 GiB.
-        data.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        data.extend(part);
+        data.extend(string(part));
     }
     data
+}
+
+/// `string` of RFC 4251 §5. What is put into one here is far below 4 GiB.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes(), bytes].concat()
 }
 
 /// The armour of a signature as `ssh-keygen` writes it: one signature has one spelling in evidence.

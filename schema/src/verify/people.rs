@@ -79,6 +79,8 @@ pub(super) struct Review {
 #[derive(Debug)]
 struct Approval {
     statement: Statement,
+    /// When the ledger took its record.
+    time: i64,
     key: PublicKey,
     /// Names that the caller's file spells out for the key, the signer's with them.
     names: BTreeSet<String>,
@@ -149,7 +151,8 @@ impl People {
         let vouched = vouched(ledger, record, &signed);
         match statement.act {
             Act::Approve | Act::Extend => {
-                self.approvals.insert(record.seq, Approval { statement: statement.clone(), key: key.clone(), names });
+                self.approvals
+                    .insert(record.seq, Approval { statement: statement.clone(), time: record.time, key: key.clone(), names });
             }
             Act::Review => self.reviews.push(Review { statement: statement.clone(), vouched }),
             Act::Request | Act::Deny | Act::Revoke => {}
@@ -160,7 +163,7 @@ impl People {
         let detail = detail_of(record);
         let Some(session) = record.fields.session.clone() else { return };
         let expires = detail.get("expires").and_then(Value::as_str).and_then(instant::read);
-        let given = Given { record, detail: &detail, terms: &detail, act: Act::Approve, from: Some(record.time), expires };
+        let given = Given { record, detail: &detail, terms: &detail, act: Act::Approve, from: None, expires };
         let ground = self.ground(ledger, &given, faults);
         let fields = &record.fields;
         let opened = Opened {
@@ -183,10 +186,10 @@ impl People {
         let detail = detail_of(record);
         let place = record.fields.session.as_ref().and_then(|session| self.by_id.get(session).copied());
         let expires = detail.get("expires").and_then(Value::as_str).and_then(instant::read);
-        // Account, role and basis stay those of the opening; who asks for more time, and why, is said anew.
+        // Account and role stay those of the opening; who asks for more time, and why, is said anew.
         let opened = place.and_then(|place| self.opened.get(place));
         let mut terms = opened.map(|opened| opened.detail.clone()).unwrap_or_default();
-        for name in ["requester", "opened_by", "reason"] {
+        for name in ["requester", "opened_by", "basis", "reason"] {
             terms.insert(name.to_owned(), detail.get(name).cloned().unwrap_or_default());
         }
         let from = opened.and_then(|opened| opened.expires);
@@ -229,12 +232,15 @@ impl People {
         let needs = given.detail.get("needs").and_then(Value::as_u64).filter(|needs| (1..=NEEDS_MAX).contains(needs));
         let needs = needs.ok_or("it does not say how many approvals it needs")?;
         let seqs = given.detail.get("approvals").and_then(Value::as_array).ok_or("it names no approvals")?;
+        if seqs.len() as u64 > NEEDS_MAX {
+            return Err("it names more approvals than anything needs".into());
+        }
         let mut counted: Vec<(u64, &Approval)> = Vec::new();
         for seq in seqs {
             let seq = seq.as_u64().ok_or("its approvals are not the seqs of records")?;
             let approval = self.approvals.get(&seq);
             let approval = approval.ok_or_else(|| format!("record {seq} is no approval that holds and stands before it"))?;
-            given.fits(&approval.statement).map_err(|what| format!("the approval in record {seq} is of {what}"))?;
+            given.fits(approval).map_err(|what| format!("the approval in record {seq} is of {what}"))?;
             let statement = &approval.statement;
             if let Some((other, _)) =
                 counted.iter().find(|(_, other)| other.key == approval.key || other.statement.signer == statement.signer)
@@ -249,6 +255,9 @@ impl People {
         }
         if (counted.len() as u64) < needs {
             return Err(format!("it needs {needs} approvals and has {}", counted.len()).into());
+        }
+        if !given.ends(&counted) {
+            return Err("it gives more time than was approved, or does not say how much".into());
         }
         let request = counted.first().and_then(|(_, approval)| approval.statement.request.clone()).unwrap_or_default();
         let vouched = counted.into_iter().map(|(seq, approval)| Vouched {
@@ -288,7 +297,7 @@ struct Given<'a> {
     /// The members that statements repeat.
     terms: &'a Map<String, Value>,
     act: Act,
-    /// When the time that is given begins.
+    /// When the session would end without the time that is given.
     from: Option<i64>,
     /// When it ends.
     expires: Option<i64>,
@@ -296,7 +305,8 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// Whether an approval is to just this; else, what it is of.
-    fn fits(&self, statement: &Statement) -> Result<(), &'static str> {
+    fn fits(&self, approval: &Approval) -> Result<(), &'static str> {
+        let statement = &approval.statement;
         let session = self.record.fields.session.as_deref();
         let needs = self.detail.get("needs").and_then(Value::as_u64);
         let request = self.detail.get("request").and_then(Value::as_str);
@@ -307,16 +317,22 @@ impl Given<'_> {
             return Err("another request, or one that needs more or fewer approvals");
         }
         same_terms(statement, self.record, self.terms)?;
-        if statement.opens_before.is_some_and(|before| self.record.time >= before.saturating_add(GRACE_MICROS)) {
-            return Err("an earlier time: it did not count any more");
+        if statement.opens_before.is_some_and(|before| approval.time >= before.saturating_add(GRACE_MICROS)) {
+            return Err("a time at which it did not count any more");
         }
-        let micros = i64::try_from(statement.seconds.unwrap_or_default()).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let grace = if self.act == Act::Approve { GRACE_MICROS } else { 0 };
-        let latest = self.from.map(|from| from.saturating_add(micros).saturating_add(grace));
-        match (self.expires, latest) {
-            (Some(expires), Some(latest)) if expires <= latest => Ok(()),
-            _ => Err("less time than was given"),
-        }
+        Ok(())
+    }
+
+    /// Whether the time that is given ends when the approvals say: so long after the last of them, or after the session's end before.
+    fn ends(&self, approvals: &[(u64, &Approval)]) -> bool {
+        let seconds = approvals.iter().filter_map(|(_, approval)| approval.statement.seconds).min().unwrap_or_default();
+        let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let last = approvals.iter().map(|(_, approval)| approval.time).max();
+        let from = match self.act {
+            Act::Approve => last.map(|last| last.saturating_add(GRACE_MICROS)),
+            _ => self.from,
+        };
+        self.expires.zip(from).is_some_and(|(expires, from)| expires <= from.saturating_add(micros))
     }
 }
 
