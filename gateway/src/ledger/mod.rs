@@ -9,7 +9,7 @@
 //! - `tear`: what of a segment's end is a torn write, and what is damage
 //! - [`payload_keys`]: the keys of encrypted payload files
 //! - [`disk`]: the file system port · `found`: records that a start found
-//! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
+//! - [`mod@witness`], [`timestamp`], over [`crate::remote`]: what other parties sign of it
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
 

@@ -4,7 +4,7 @@
 //! - [`requests`]: requests and approvals · [`grants`]: what they lead to · [`signers`]: whose signature it is
 //! - [`ending`]: ends, principals that get nothing, time · [`review`]: what break-glass owes
 //! - [`notify`]: who is told of break-glass · [`actor`]: who is at the admin socket
-//! - [`token`]: the proxy credential · [`env`]: a tool's environment · [`store`]: the database
+//! - [`token`]: the proxy credential · [`mod@env`]: a tool's environment · [`store`]: the database
 //!
 //! Order of an act: what takes a right away takes effect in memory first, then in the store, then in the ledger; what
 //! gives a right is written first, into the ledger and then the store, and takes effect last. What a request leads to is noted

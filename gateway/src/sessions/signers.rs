@@ -44,7 +44,7 @@ impl Verdict {
     pub(super) fn detail(&self, actor: &Actor) -> Value {
         json!({
             "signer": self.signer.name.as_str(), "key": self.signer.key.as_str(), "statement": self.signed.text(),
-            "signature": self.signed.signature(), "by": actor.word().as_str(),
+            "signature": self.signed.signature(), "remark": self.signed.statement().remark, "by": actor.word().as_str(),
         })
     }
 }

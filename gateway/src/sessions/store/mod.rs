@@ -2,7 +2,7 @@
 //! SQL runs on both, through `sqlx::Any`; only the way to connect differs ([`Place`]).
 //!
 //! The store is what a restart starts from. It is not evidence: that is the ledger, which is written first. Versions and how one
-//! becomes the next are in [`schema`].
+//! becomes the next are in `schema`.
 
 mod barred;
 mod requests;
