@@ -29,7 +29,10 @@ use crate::{
     },
     limits::{CAPTURE_BYTES_MAX, CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     principals::{Known, Principals, spent::Spent},
-    sessions::{SessionError, Sessions, right::Right, store::Store, token::TokenKey},
+    sessions::{
+        self, Ledgers, SessionError, Sessions, grants::request_of, notify::Notifier, right::Right, signers::Approvers, store::Store,
+        token::TokenKey,
+    },
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sealgate_policies::session::Session;
@@ -39,7 +42,7 @@ use sealgate_schema::{
     record::{Fields, Kind},
 };
 use serde_json::json;
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -158,6 +161,9 @@ pub enum StartError {
     /// The ways out.
     #[error(transparent)]
     Upstreams(#[from] SetUpError),
+    /// Who is told of break-glass.
+    #[error("the TLS of notify.url: {0}")]
+    Notifier(rustls::Error),
     /// The principals.
     #[error("the directory of principals: {0}")]
     Principals(String),
@@ -222,13 +228,27 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let (ledger, log, redactor) = (opened.ledger.clone(), opened.log.clone(), opened.redactor.clone());
     let (first, signer) = (log.checkpoint().borrow().clone(), log.identity().borrow().clone());
     anchoring.check(&signer, Some(&first)).await?;
-    let store = Store::open(&home.root().join(DATABASE)).await?;
+    let store = Store::open(&config.place(home.root().join(DATABASE)), &name).await?;
     let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
     let principals = Principals::new(known, trust_domain, Spent::open(store.pool().clone()).await?);
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
-    let sessions =
-        Sessions::load(store, ledger.clone(), clock.clone(), TokenKey::new(&keys.session), &opened.found.standings, &is_sealed)
-            .await?;
+    let access = sessions::Start {
+        store,
+        ledger: ledger.clone(),
+        clock: clock.clone(),
+        tokens: TokenKey::new(&keys.session),
+        access: config.access(),
+        approvers: Approvers::new(config.approvers.as_deref()),
+        notifier: Notifier::new(config.notified()).map_err(StartError::Notifier)?,
+        gateway: name.clone(),
+    };
+    let led_from = |window: &str| {
+        let mut requests = BTreeSet::new();
+        let read = opened.records(window, |record| requests.extend(request_of(record)));
+        read.map(|()| requests).map_err(|error| error.to_string())
+    };
+    let ledgers = Ledgers { open: &opened.found.standings, is_sealed: &is_sealed, led_from: &led_from };
+    let sessions = Sessions::load(access, &ledgers).await?;
     opened.settle().await?;
     sessions.resume_closing().await?;
     sessions.housekeep().await?;
@@ -272,6 +292,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     }
     gateway.tasks.spawn(beat(gateway.clone()));
     gateway.tasks.spawn(housekeep(gateway.clone()));
+    gateway.tasks.spawn(watch_times(gateway.clone()));
+    gateway.sessions.notify_owed();
     Ok(Running { gateway, home })
 }
 
@@ -353,6 +375,15 @@ async fn housekeep(gateway: Arc<Gateway>) {
             let gateway = gateway.clone();
             gateway.tasks.clone().spawn_blocking(move || retain(&gateway));
         }
+    }
+}
+
+/// Time boxes end at their very instant.
+async fn watch_times(gateway: Arc<Gateway>) {
+    // The loser is a wait, or a look that the next start takes again.
+    tokio::select! {
+        () = gateway.sessions.watch_times() => {}
+        () = gateway.stopping.cancelled() => {}
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     limits::{CAPTURE_BYTES, CAPTURE_BYTES_MAX},
 };
 use sealgate_policies::{
+    access::{Approval, BreakGlass, Limit, Rule},
     permit::{Foreign, OtherHosts, Sessionless},
     principal::spiffe::check_trust_domain,
     retention::Keep,
@@ -19,6 +20,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+mod access;
+
+pub use access::{NotifyConfig, StoreUrl};
 
 /// Name of the file in the home.
 pub const FILE_NAME: &str = "sealgate.toml";
@@ -53,6 +58,20 @@ pub struct Config {
     pub witness: Option<WitnessConfig>,
     /// Timestamps over seals.
     pub timestamp: Option<TimestampConfig>,
+    /// The database, where it is not the file in the home: `postgres://…`.
+    pub store: Option<StoreUrl>,
+    /// File that says whose key is whose among those who approve and review (OpenSSH `allowed_signers`).
+    pub approvers: Option<PathBuf>,
+    /// What a request for a session needs.
+    pub approval: Approval,
+    /// What no session may pass.
+    pub limit: Vec<Limit>,
+    /// Which workloads need nobody's approval.
+    pub rule: Vec<Rule>,
+    /// What may be opened before anybody approved.
+    pub break_glass: BreakGlass,
+    /// Who is told of that.
+    pub notify: NotifyConfig,
     /// File with the directory of principals; without one, everybody is taken at their word.
     pub principals: Option<PathBuf>,
     /// Where clients connect with TLS, and prove themselves by certificate.
@@ -207,6 +226,13 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             witness: None,
             timestamp: None,
+            store: None,
+            approvers: None,
+            approval: Approval::default(),
+            limit: Vec::new(),
+            rule: Vec::new(),
+            break_glass: BreakGlass::default(),
+            notify: NotifyConfig::default(),
             principals: None,
             listen_tls: None,
         }
@@ -248,6 +274,9 @@ impl Config {
         if let Some(witness) = &mut config.witness {
             witness.policy = folder.join(&witness.policy);
         }
+        if let Some(approvers) = &mut config.approvers {
+            *approvers = folder.join(&*approvers);
+        }
         config.check().map_err(error)?;
         Ok(config)
     }
@@ -282,6 +311,7 @@ impl Config {
         if let Some(timestamp) = &self.timestamp {
             crate::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
         }
+        self.check_access()?;
         self.listen_tls.as_ref().map_or(Ok(()), ListenTls::check)?;
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),

@@ -148,6 +148,29 @@ pub const TIMESTAMP_RETRY_MAX: Duration = Duration::from_secs(300);
 /// windows log at the next start.
 pub const TIMESTAMPS_PENDING_MAX: usize = 10_000;
 
+/// How long a database may take to give a connection: what is asked of it is a row or two.
+pub const STORE_WAIT: Duration = Duration::from_secs(10);
+/// How long at most until it is looked again for sessions whose time is over, whatever the clock did meanwhile.
+pub const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(60);
+/// Requests that wait for approval at once: more than a person could look through.
+pub const REQUESTS_PENDING_MAX: usize = 1_000;
+/// Bytes of the file of approvers: some thousand keys.
+pub const APPROVERS_BYTES_MAX: u64 = 1 << 20;
+
+/// Notifications that are under way at once; the others wait.
+pub const NOTIFICATIONS_MAX: usize = 4;
+/// How often a notification is tried: a restart of what takes it is not missed.
+pub const NOTIFY_TRIES: u32 = 3;
+/// How long one try may take.
+pub const NOTIFY_WAIT: Duration = Duration::from_secs(10);
+/// How long after a failed try the next one comes.
+pub const NOTIFY_RETRY_WAIT: Duration = Duration::from_secs(2);
+/// Bytes of a webhook's answer: only its status counts.
+pub const NOTIFY_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of what a command says of its failure that the record keeps.
+pub const NOTIFY_OUTPUT_BYTES_MAX: u64 = 1_024;
+/// How long a stop waits for notifications that are under way; what is not sent then, the next start sends.
+pub const STOP_NOTIFY_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a file that an operator writes (the directory of principals, allowed signers, a pinned key set): some thousand entries.
 pub const OPERATOR_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Characters that a record has for what a principal rests on: an issuer and a subject, each of the usual longest kind.
@@ -168,3 +191,5 @@ pub const JWKS_FRESH: Duration = Duration::from_secs(600);
 pub const JWKS_KEPT: Duration = Duration::from_secs(3_600);
 /// An issuer is not asked more often than this, whatever key ids tokens name.
 pub const JWKS_FETCH_EVERY: Duration = Duration::from_secs(10);
+/// Bytes of a signature that was made elsewhere: by the longest RSA key, with room.
+pub const SIGNATURE_BYTES_MAX: u64 = 16 << 10;

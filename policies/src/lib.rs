@@ -4,6 +4,8 @@
 //! |---|---|
 //! | may this call leave? | [`permit`] |
 //! | is this session live? | [`session`] |
+//! | who may have which session, and who has to approve? | [`access`] |
+//! | does this request have what it needs? | [`request`] |
 //! | who are the principals, and which proof is whose? | [`principal`] |
 //! | is this host a cloud API? | [`hosts`] |
 //! | which host is meant by a call to the gateway itself? | [`endpoint`] |
@@ -22,12 +24,15 @@
     )
 )]
 
+pub mod access;
 pub mod endpoint;
 pub mod hosts;
 pub mod issued;
 pub mod naming;
+pub mod pattern;
 pub mod permit;
 pub mod principal;
 pub mod redact;
+pub mod request;
 pub mod retention;
 pub mod session;

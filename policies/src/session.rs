@@ -2,16 +2,21 @@
 //!
 //! `open` → `closed` (its owner ended it), `revoked` (somebody else did) or `expired` (its time was over). An end is
 //! final; expiry needs no writing down to take effect.
+//!
+//! How one comes to be is [`crate::request`]'s and [`crate::access`]'s.
 
+use crate::request::Signer;
 use sealgate_schema::Text;
+use serde::Deserialize;
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicI64, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
 };
 
 /// Who acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PrincipalKind {
     /// A person.
     Human,
@@ -102,6 +107,12 @@ pub struct Opening {
     pub role: Option<Text>,
     /// Whether it was opened without approval, and owes a review.
     pub break_glass: bool,
+    /// Who opened it: `uid 0 (root)`, or the signer whose approval was the last.
+    pub opened_by: Text,
+    /// The request that it was opened on; none where an operator's own word opened it.
+    pub request: Option<Text>,
+    /// The standing rule that granted that request.
+    pub rule: Option<Text>,
     /// Why, in the requester's words.
     pub reason: Text,
     /// When it was opened, in microseconds since 1970 UTC.
@@ -117,6 +128,39 @@ pub struct Session {
     opening: Opening,
     expires: AtomicI64,
     ended: AtomicU8,
+    reviewed: AtomicBool,
+}
+
+/// Why an act on a session is not possible. Says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// It has ended.
+    #[error("session {id} is {status}, and an end is final; ask for a new one: sealgate session request")]
+    Ended {
+        /// The session.
+        id: String,
+        /// How.
+        status: Status,
+    },
+    /// An extension that extends nothing.
+    #[error("session {0} has that much time already, or its window ends before: see sealgate session list")]
+    NotLonger(String),
+    /// It owes no review.
+    #[error("session {0} was not opened by break-glass: it owes no review")]
+    NoReview(String),
+    /// It has its review.
+    #[error("session {0} is reviewed already")]
+    Reviewed(String),
+    /// Who signs is who acted, or who opened it.
+    #[error("{signer} is {role} of session {id}: a different person has to review it")]
+    Involved {
+        /// Who.
+        signer: String,
+        /// `the principal`, …
+        role: &'static str,
+        /// The session.
+        id: String,
+    },
 }
 
 /// What a session was opened with is read as its own fields; its end is not among what can be read that way.
@@ -131,7 +175,7 @@ impl Session {
     /// A session that may call from now on.
     pub fn open(opening: Opening) -> Self {
         let (expires, ended) = (AtomicI64::new(opening.expires), AtomicU8::new(Status::Open as u8));
-        Self { opening, expires, ended }
+        Self { opening, expires, ended, reviewed: AtomicBool::new(false) }
     }
 
     /// When it expires, with every extension.
@@ -147,6 +191,48 @@ impl Session {
             Some(Status::Open) | None => Status::Expired,
             Some(ended) => ended,
         }
+    }
+
+    /// Gives it time until `to`, the new first instant at which it may not call. Only an open one gets any, and none gets less.
+    pub fn extend(&self, to: i64, now: i64) -> Result<(), StateError> {
+        let id = || self.id.to_string();
+        match self.status(now) {
+            Status::Open if to > self.expires() => {
+                self.expires.fetch_max(to, Ordering::AcqRel);
+                Ok(())
+            }
+            Status::Open => Err(StateError::NotLonger(id())),
+            status => Err(StateError::Ended { id: id(), status }),
+        }
+    }
+
+    /// Whether it was opened by break-glass and nobody reviewed it yet.
+    pub fn is_unreviewed(&self) -> bool {
+        self.break_glass && !self.reviewed.load(Ordering::Acquire)
+    }
+
+    /// Whether this person may review it. `opener` are the names of who opened it. Asked before the review is written down.
+    pub fn may_review(&self, signer: &Signer, opener: &[&str]) -> Result<(), StateError> {
+        let id = || self.id.to_string();
+        if !self.break_glass {
+            return Err(StateError::NoReview(id()));
+        }
+        if !self.is_unreviewed() {
+            return Err(StateError::Reviewed(id()));
+        }
+        let acting_for = self.acting_for.as_deref();
+        let roles = [(Some(&*self.principal), "the principal"), (acting_for, "the person that the principal acts for")];
+        let roles = roles.into_iter().filter_map(|(name, role)| Some((name?, role)));
+        let involved = roles.chain(opener.iter().map(|name| (*name, "who opened it"))).find(|(name, _)| signer.is_called(name));
+        match involved {
+            Some((_, role)) => Err(StateError::Involved { signer: signer.name.to_string(), role, id: id() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes its review, which was written down.
+    pub fn review(&self) {
+        self.reviewed.store(true, Ordering::Release);
     }
 
     /// Ends it, unless it has ended already; says whether it did.
@@ -169,6 +255,9 @@ pub(crate) fn sample(opened: i64, expires: i64) -> Opening {
         account: None,
         role: None,
         break_glass: false,
+        opened_by: "a test".into(),
+        request: None,
+        rule: None,
         reason: "why".into(),
         opened,
         expires,
@@ -187,5 +276,39 @@ mod tests {
         assert!(session.end(Status::Revoked));
         assert!(!session.end(Status::Closed));
         assert_eq!(session.status(300), Status::Revoked);
+    }
+
+    #[test]
+    fn more_time_is_for_open_sessions_and_never_less() {
+        let session = Session::open(sample(100, 200));
+        assert_eq!(session.extend(200, 150), Err(StateError::NotLonger("S-1".into())));
+        assert_eq!(session.extend(300, 199), Ok(()));
+        assert_eq!((session.status(299), session.status(300)), (Status::Open, Status::Expired));
+        for (how, now) in [(Status::Open, 300), (Status::Revoked, 299), (Status::Closed, 299)] {
+            let session = Session::open(sample(100, 300));
+            session.end(how);
+            let status = if how == Status::Open { Status::Expired } else { how };
+            assert_eq!(session.extend(400, now), Err(StateError::Ended { id: "S-1".into(), status }));
+            assert_eq!(session.expires(), 300);
+        }
+    }
+
+    #[test]
+    fn a_different_person_reviews_once_what_owes_a_review() {
+        let signer =
+            |name: &str| Signer { name: name.to_owned().into(), names: vec![name.to_owned().into()], key: "SHA256:1".into() };
+        let plain = Session::open(sample(100, 200));
+        assert!(!plain.is_unreviewed());
+        assert_eq!(plain.may_review(&signer("bob"), &[]), Err(StateError::NoReview("S-1".into())));
+        let session = Session::open(Opening { break_glass: true, acting_for: Some("ann".into()), ..sample(100, 200) });
+        assert!(session.is_unreviewed());
+        for (name, role) in [("alice", "principal"), ("ann", "acts for"), ("root", "opened it")] {
+            let error = session.may_review(&signer(name), &["root"]).unwrap_err().to_string();
+            assert!(error.contains(role) && error.contains("different person"), "{error}");
+        }
+        assert_eq!(session.may_review(&signer("bob"), &["root"]), Ok(()));
+        session.review();
+        assert!(!session.is_unreviewed());
+        assert_eq!(session.may_review(&signer("bob"), &["root"]), Err(StateError::Reviewed("S-1".into())));
     }
 }

@@ -19,8 +19,9 @@
 //! | **windows log** | a gateway's append-only log of what becomes of its windows | [`log`], [`windows`], [`tiles`], [`merkle`] |
 //! | **checkpoint** | the signed (origin, size, root) of a log | [`note`] |
 //! | **witness** | another party that cosigns checkpoints | [`mod@witness`] |
+//! | **statement** | what a person signs with a key of their own: an approval, a review | [`statement`], [`sshsig`], [`allowed_signers`] |
 //! | **proof** | one record shown alone, with what binds it to a signed log | [`proof`] |
-//! | **level** | what a verifier has checked, L0 to L5 | [`verify`] |
+//! | **level** | what a verifier has checked, L0 to L6 | [`verify`] |
 
 #![cfg_attr(
     test,
@@ -33,6 +34,7 @@
     )
 )]
 
+pub mod allowed_signers;
 pub mod canonical;
 pub mod chain;
 pub mod columns;
@@ -40,6 +42,7 @@ pub mod encrypted;
 pub mod footer;
 pub mod hash;
 pub mod id;
+pub mod instant;
 mod levels;
 pub mod log;
 pub mod merkle;
@@ -47,10 +50,13 @@ pub mod note;
 pub mod parquet;
 pub mod payload;
 pub mod proof;
+pub mod public_key;
 pub mod record;
 #[cfg(test)]
 mod samples;
 pub mod seal;
+pub mod sshsig;
+pub mod statement;
 mod statistics;
 mod structure;
 pub mod text;

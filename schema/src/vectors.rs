@@ -3,13 +3,17 @@
 
 use crate::{
     Chain, Hash, Payload, Record, Text,
+    allowed_signers::AllowedSigners,
     canonical::Encoder,
     merkle::Tree,
     note::SigningKey,
     payload::{Capture, FIELDS, Salts},
+    public_key::PublicKey,
     record::{Fields, Kind},
     samples,
     seal::{MANIFEST_FORMAT, Manifest, PartFile, State, Table},
+    sshsig,
+    statement::Statement,
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
@@ -173,4 +177,36 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Kept as `vectors/make_statements.py` made them with `ssh-keygen`: its signatures are other ones each time.
+#[test]
+fn what_people_sign_is_as_published() {
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/statements.json")).unwrap();
+    let text = |vector: &Value, name: &str| vector[name].as_str().unwrap().to_owned();
+    for vector in vectors["statements"].as_array().unwrap() {
+        let line = text(vector, "text");
+        let taken = Statement::parse(&line).map(|statement| statement.to_text());
+        assert_eq!(taken.is_ok(), vector["good"].as_bool().unwrap(), "{line}: {taken:?}");
+        assert!(taken.is_err() || taken == Ok(Ok(line)));
+    }
+    let message = text(&vectors, "message");
+    for vector in vectors["signatures"].as_array().unwrap() {
+        let (name, signature) = (text(vector, "name"), text(vector, "signature"));
+        let key = sshsig::check(&message, &signature, sshsig::NAMESPACE);
+        assert_eq!(key.is_ok(), vector["good"].as_bool().unwrap(), "{name}: {key:?}");
+        let Ok(key) = key else { continue };
+        assert_eq!((key.to_string(), key.fingerprint()), (text(vector, "key"), text(vector, "fingerprint")), "{name}");
+        assert_eq!(sshsig::canonical(&signature), Ok(signature.clone()), "{name}");
+        assert_eq!(sshsig::canonical(&signature.replace('\n', "\r\n")), Ok(signature), "{name}");
+    }
+    for vector in vectors["allowed_signers"].as_array().unwrap() {
+        let signers = AllowedSigners::parse(&text(vector, "file"));
+        assert_eq!(signers.is_ok(), !vector["finds"].is_null(), "{vector}: {signers:?}");
+        let Ok(signers) = signers else { continue };
+        let key = PublicKey::parse(&text(vector, "key")).unwrap();
+        let at = vector["at"].as_i64().unwrap() * 1_000_000;
+        let found = signers.finds(&text(vector, "principal"), &key, &text(vector, "namespace"), at);
+        assert_eq!(found.is_ok(), vector["finds"].as_bool().unwrap(), "{vector}: {found:?}");
+    }
 }

@@ -19,6 +19,7 @@ pub mod forge;
 pub mod forgeries;
 pub mod gateway;
 pub mod moto;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod random;

@@ -89,13 +89,10 @@ impl Process {
     pub async fn open_session(&self, window: &str) -> Result<Way, AdminError> {
         let open = OpenSession {
             window: window.into(),
-            principal: "alice".into(),
-            kind: "human".into(),
-            acting_for: None,
-            account: None,
-            role: None,
+            principal: Some("alice".into()),
             duration: "1h".into(),
             reason: "a test".into(),
+            ..OpenSession::default()
         };
         let session: SessionView = ask(&self.home, Method::POST, "/v1/sessions", Some(&open)).await?;
         let path = format!("/v1/sessions/{}/env", session.id);

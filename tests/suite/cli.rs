@@ -38,14 +38,25 @@ impl Gateway {
         Self::start_as(home, configuration, run)
     }
 
-    pub(crate) fn start_as(home: &Path, configuration: &str, mut run: Command) -> Self {
+    pub(crate) fn start_as(home: &Path, configuration: &str, run: Command) -> Self {
         private_folder(home);
         fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{configuration}")).unwrap();
+        let mut gateway = Self { home: home.to_owned(), child: None };
+        gateway.run(run);
+        gateway
+    }
+
+    /// Starts one in the home again, where the last one has ended.
+    pub(crate) fn start_again(&mut self) {
+        self.run(command(&self.home, &["run"]));
+    }
+
+    fn run(&mut self, mut run: Command) {
         let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("listens on"), "{line}");
-        Self { home: home.to_owned(), child: Some(child) }
+        self.child = Some(child);
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod crash;
 mod footers;
+mod jit;
 mod journey;
 mod kills;
 mod log;

@@ -4,6 +4,10 @@ use crate::{principals::proof::Proof, sessions::store::WindowState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod sessions;
+
+pub use sessions::*;
+
 /// `GET /v1/health`
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Health {
@@ -15,12 +19,24 @@ pub struct Health {
     pub gateway: String,
     /// Where clients connect.
     pub listen: String,
+    /// Where they connect with TLS.
+    #[serde(default)]
+    pub listen_tls: Option<String>,
     /// Calls without an outcome yet.
     pub calls_in_flight: usize,
     /// How well the windows log is witnessed; nothing where no witnesses are configured.
     pub anchor: Option<AnchorView>,
     /// Why seals get no timestamps.
     pub timestamps_failing: Option<String>,
+    /// Sessions that were opened by break-glass and that nobody has reviewed.
+    #[serde(default)]
+    pub unreviewed: Vec<String>,
+    /// Those of them of which whoever is to be told could not be.
+    #[serde(default)]
+    pub unnotified: Vec<String>,
+    /// Requests that wait for approval.
+    #[serde(default)]
+    pub requests_pending: usize,
     /// What is wrong with files that changed while the gateway ran, and with issuers' keys; what was there before is in force.
     #[serde(default)]
     pub trouble: Vec<String>,
@@ -67,70 +83,9 @@ pub struct WindowView {
     pub closes: String,
     /// Whether it is the gateway's own window of a day.
     pub standing: bool,
-}
-
-/// `POST /v1/sessions`
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OpenSession {
-    /// The window.
-    pub window: String,
-    /// Who acts.
-    pub principal: String,
-    /// `human`, `workload` or `agent`.
-    pub kind: String,
-    /// For whom.
-    pub acting_for: Option<String>,
-    /// Name of the account whose credentials its calls are signed with.
+    /// Its sessions that were opened by break-glass and that nobody has reviewed.
     #[serde(default)]
-    pub account: Option<String>,
-    /// Role to assume there.
-    #[serde(default)]
-    pub role: Option<String>,
-    /// How long.
-    #[serde(rename = "for")]
-    pub duration: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// A session in a listing.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SessionView {
-    /// Its id.
-    pub id: String,
-    /// Its window.
-    pub window: String,
-    /// Who acts.
-    pub principal: String,
-    /// What the principal is.
-    pub kind: String,
-    /// For whom.
-    pub acting_for: Option<String>,
-    /// What says who the principal is.
-    pub basis: String,
-    /// Name of the account whose credentials its calls are signed with.
-    pub account: Option<String>,
-    /// Role that is assumed there.
-    pub role: Option<String>,
-    /// Whether it was opened without approval.
-    pub break_glass: bool,
-    /// Why.
-    pub reason: String,
-    /// When it was opened.
-    pub opened: String,
-    /// When it expires.
-    pub expires: String,
-    /// `open`, `closed`, `revoked` or `expired`.
-    pub status: String,
-}
-
-/// `POST /v1/sessions/{id}/close` and `/revoke`
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloseSession {
-    /// Why.
-    pub reason: String,
+    pub unreviewed: Vec<String>,
 }
 
 /// `POST /v1/payload-reads`

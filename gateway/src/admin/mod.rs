@@ -7,30 +7,32 @@ pub mod client;
 mod identity;
 mod principals;
 mod redact;
+mod requests;
+mod sessions;
+mod windows;
 
 use crate::{
     app::Gateway,
-    clock::rfc3339,
     ledger::{
         Draft, LedgerError,
         witness::{Anchor, WitnessView},
     },
     limits::{ADMIN_BODY_BYTES_MAX, QUERY_CHARS_MAX},
-    sessions::{Grant, SessionError, env, store::Window},
+    sessions::{SessionError, actor::Actor},
 };
-use api::{
-    AnchorView, CloseSession, ErrorBody, Health, KeyView, OpenSession, OpenWindow, PayloadRead, RotateKey, SessionView, WindowView,
-};
+use api::{AnchorView, ErrorBody, Health, KeyView, PayloadRead, RotateKey};
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Path, State, connect_info::Connected, rejection::JsonRejection},
+    extract::{ConnectInfo, DefaultBodyLimit, State, connect_info::Connected, rejection::JsonRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
     serve::IncomingStream,
 };
 use http::StatusCode;
-use sealgate_policies::session::{Session, Status};
-use sealgate_schema::record::{Fields, Kind};
+use sealgate_schema::{
+    Text,
+    record::{Fields, Kind},
+};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::net::UnixListener;
@@ -40,12 +42,24 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
     let stopping = gateway.stopping.clone();
     let router = Router::new()
         .route("/v1/health", get(health))
-        .route("/v1/windows", get(list_windows).post(open_window))
-        .route("/v1/windows/{id}/close", post(close_window))
-        .route("/v1/sessions", get(list_sessions).post(open_session))
-        .route("/v1/sessions/{id}/close", post(close_session))
-        .route("/v1/sessions/{id}/revoke", post(revoke_session))
-        .route("/v1/sessions/{id}/env", get(environment))
+        .route("/v1/windows", get(windows::list).post(windows::open))
+        .route("/v1/windows/{id}/close", post(windows::close))
+        .route("/v1/sessions", get(sessions::list).post(sessions::open))
+        .route("/v1/sessions/break-glass", post(sessions::break_glass))
+        .route("/v1/sessions/{id}/extend", post(sessions::extend))
+        .route("/v1/sessions/{id}/close", post(sessions::close))
+        .route("/v1/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/v1/sessions/{id}/statement", post(sessions::statement))
+        .route("/v1/sessions/{id}/review", post(sessions::review))
+        .route("/v1/sessions/{id}/env", get(sessions::environment))
+        .route("/v1/requests", get(requests::list).post(requests::make))
+        .route("/v1/requests/{id}", get(requests::show))
+        .route("/v1/requests/{id}/statement", post(requests::statement))
+        .route("/v1/requests/{id}/approve", post(requests::approve))
+        .route("/v1/requests/{id}/deny", post(requests::deny))
+        .route("/v1/requests/{id}/withdraw", post(requests::withdraw))
+        .route("/v1/revocations", get(sessions::revoked).post(sessions::revoke_many))
+        .route("/v1/revocations/allow", post(sessions::allow))
         .route("/v1/principals", get(principals::list))
         .route("/v1/principals/who", post(principals::who))
         .route("/v1/keys", get(list_keys))
@@ -67,11 +81,22 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
 
 /// Who is at the other end of the socket.
 #[derive(Debug, Clone)]
-struct Peer(String);
+struct Peer(Actor);
+
+impl Peer {
+    fn actor(&self) -> &Actor {
+        &self.0
+    }
+
+    fn word(&self) -> &str {
+        self.0.word()
+    }
+}
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(stream.io().peer_cred().map_or_else(|_| "uid unknown".to_owned(), |credentials| format!("uid {}", credentials.uid())))
+        let peer = stream.io().peer_cred();
+        Self(peer.map_or_else(|_| Actor::known_as("uid unknown"), |credentials| Actor::of_uid(credentials.uid())))
     }
 }
 
@@ -92,6 +117,7 @@ impl From<SessionError> for Failure {
             SessionError::Conflict(_) | SessionError::Ledger(LedgerError::WindowExists(_) | LedgerError::WindowClosed(_)) => {
                 StatusCode::CONFLICT
             }
+            SessionError::Forbidden(_) => StatusCode::FORBIDDEN,
             SessionError::Ledger(_) | SessionError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, error.to_string())
@@ -119,9 +145,13 @@ async fn health(State(gateway): Gate) -> Json<Health> {
         failure,
         gateway: gateway.name.to_string(),
         listen: gateway.listen.to_string(),
+        listen_tls: gateway.listen_tls.map(|address| address.to_string()),
         calls_in_flight: gateway.ledger.calls_in_flight(),
         anchor: gateway.anchoring.anchor().map(anchor_view),
         timestamps_failing: gateway.anchoring.timestamps_failing(),
+        unreviewed: gateway.sessions.unreviewed().iter().map(Text::to_string).collect(),
+        unnotified: gateway.sessions.unnotified().iter().map(Text::to_string).collect(),
+        requests_pending: gateway.sessions.requests_pending(),
         trouble: gateway.trouble(),
     })
 }
@@ -130,86 +160,6 @@ fn anchor_view(anchor: Anchor) -> AnchorView {
     let say = |view: &WitnessView| Some(format!("{} ({}): {}", view.name, view.state.as_str(), view.error.as_ref()?));
     let trouble = anchor.error.iter().cloned().chain(anchor.witnesses.iter().filter_map(say)).collect();
     AnchorView { entries: anchor.size, cosigned: anchor.cosigned_size, lag_seconds: anchor.lag_seconds(), trouble }
-}
-
-async fn list_windows(State(gateway): Gate) -> Json<Vec<WindowView>> {
-    Json(gateway.sessions.windows().iter().map(window_view).collect())
-}
-
-async fn open_window(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, request: Body<OpenWindow>) -> Answer<WindowView> {
-    let request = body(request)?;
-    let duration = duration(&request.duration)?;
-    let window = gateway.sessions.open_window(&request.id, &request.title, duration, &peer.0).await?;
-    Ok(Json(window_view(&window)))
-}
-
-async fn close_window(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, Path(id): Path<String>) -> Answer<()> {
-    if id.starts_with("day-") {
-        return Err(Failure(StatusCode::CONFLICT, format!("window {id} is the gateway's own, and is sealed when its day is over")));
-    }
-    // A task of its own: a client that goes away in the middle does not leave the window half closed.
-    let closing = gateway.clone();
-    let closed = gateway.tasks.spawn(async move { closing.sessions.close_window(&id, &peer.0).await });
-    Ok(Json(closed.await.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??))
-}
-
-async fn list_sessions(State(gateway): Gate) -> Json<Vec<SessionView>> {
-    Json(gateway.sessions.sessions().iter().map(|session| session_view(session, gateway.clock.now())).collect())
-}
-
-async fn open_session(
-    State(gateway): Gate,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Body<OpenSession>,
-) -> Answer<SessionView> {
-    let request = body(request)?;
-    let grant = Grant {
-        window: request.window,
-        principal: request.principal,
-        kind: request.kind.parse().map_err(|error| Failure(StatusCode::BAD_REQUEST, error))?,
-        acting_for: request.acting_for,
-        account: request.account,
-        role: request.role,
-        duration: duration(&request.duration)?,
-        reason: request.reason,
-    };
-    let session = gateway.sessions.open_session(grant, &peer.0).await?;
-    Ok(Json(session_view(&session, gateway.clock.now())))
-}
-
-async fn close_session(
-    State(gateway): Gate,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(id): Path<String>,
-    request: Body<CloseSession>,
-) -> Answer<()> {
-    let reason = body(request)?.reason;
-    Ok(Json(gateway.sessions.end_session(&id, Status::Closed, &peer.0, &reason).await?))
-}
-
-async fn revoke_session(
-    State(gateway): Gate,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(id): Path<String>,
-    request: Body<CloseSession>,
-) -> Answer<()> {
-    let reason = body(request)?.reason;
-    Ok(Json(gateway.sessions.end_session(&id, Status::Revoked, &peer.0, &reason).await?))
-}
-
-async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec<(String, String)>> {
-    let session = gateway.sessions.session(&id)?;
-    let status = session.status(gateway.clock.now());
-    if status != Status::Open {
-        return Err(Failure(
-            StatusCode::CONFLICT,
-            format!(
-                "session {id} is {status}; open a new one: sealgate session open --window {} --principal {} --for 1h --reason \"...\"",
-                session.window, session.principal
-            ),
-        ));
-    }
-    Ok(Json(env::environment(&gateway, &id)))
 }
 
 async fn list_keys(State(gateway): Gate) -> Answer<Vec<KeyView>> {
@@ -225,6 +175,17 @@ async fn rotate_key(State(gateway): Gate, request: Body<RotateKey>) -> Answer<Ve
     .await
 }
 
+/// Runs an act in a task of its own: a client that goes away in the middle does not leave it half done.
+async fn in_full<T, F>(gateway: &Arc<Gateway>, act: impl FnOnce(Arc<Gateway>) -> F) -> Answer<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, SessionError>> + Send + 'static,
+{
+    let done = gateway.tasks.spawn(act(gateway.clone())).await;
+    let done = done.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(Json(done?))
+}
+
 /// Runs what waits for the disk beside the tasks that serve clients.
 async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Answer<T> {
     let done = tokio::task::spawn_blocking(act).await;
@@ -235,7 +196,7 @@ async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Failure> + 
 async fn payload_read(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Peer>, request: Body<PayloadRead>) -> Answer<()> {
     let request = body(request)?;
     let sql = request.sql.as_deref().map(|sql| sql.chars().take(QUERY_CHARS_MAX).collect::<String>());
-    let detail = json!({ "by": peer.0, "sql": sql, "change_window": request.window }).to_string();
+    let detail = json!({ "by": peer.word(), "sql": sql, "change_window": request.window }).to_string();
     let fields = Fields { detail: Some(detail.into()), ..Fields::new(Kind::PayloadRead) };
     gateway.ledger.record(gateway.standing_window()?, Draft::new(fields)).await?;
     Ok(Json(()))
@@ -247,33 +208,4 @@ async fn cut(State(gateway): Gate) -> Answer<()> {
 
 fn duration(text: &str) -> Result<jiff::SignedDuration, Failure> {
     text.parse().map_err(|_| Failure(StatusCode::BAD_REQUEST, format!("{text:?} is not a duration: write 4h, 90m or 1h30m")))
-}
-
-fn window_view(window: &Window) -> WindowView {
-    WindowView {
-        id: window.id.to_string(),
-        title: window.title.to_string(),
-        state: window.state,
-        opened: rfc3339(window.opened),
-        closes: rfc3339(window.closes),
-        standing: window.standing,
-    }
-}
-
-fn session_view(session: &Session, now: i64) -> SessionView {
-    SessionView {
-        id: session.id.to_string(),
-        window: session.window.to_string(),
-        principal: session.principal.to_string(),
-        kind: session.principal_kind.as_str().to_owned(),
-        acting_for: session.acting_for.as_deref().map(str::to_owned),
-        basis: session.basis.to_string(),
-        account: session.account.as_deref().map(str::to_owned),
-        role: session.role.as_deref().map(str::to_owned),
-        break_glass: session.break_glass,
-        reason: session.reason.to_string(),
-        opened: rfc3339(session.opened),
-        expires: rfc3339(session.expires()),
-        status: session.status(now).as_str().to_owned(),
-    }
 }

@@ -27,7 +27,7 @@ pub(super) async fn who(State(gateway): Gate, ConnectInfo(peer): ConnectInfo<Pee
     let request = body(request)?;
     let kind = request.kind.as_deref().map(str::parse).transpose().map_err(|error| Failure(StatusCode::BAD_REQUEST, error))?;
     let asked = Asked { principal: request.principal.as_deref(), kind, acting_for: request.acting_for.as_deref() };
-    let identity = gateway.principals.preview(asked, &request.proof, &peer.0, gateway.clock.now()).await?;
+    let identity = gateway.principals.preview(asked, &request.proof, peer.word(), gateway.clock.now()).await?;
     Ok(Json(identity_view(&identity)))
 }
 

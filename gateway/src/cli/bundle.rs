@@ -75,6 +75,7 @@ fn title(level: Level) -> &'static str {
         Level::L3 => "windows log",
         Level::L4 => "witnesses and timestamps",
         Level::L5 => "completeness",
+        Level::L6 => "approvals by people",
     }
 }
 

@@ -84,13 +84,11 @@ async fn recorded(home: &Path, args: &Args) -> Outcome {
     let opened = open_window(home, args).await.map_err(not_run)?;
     let request = OpenSession {
         window: args.window.clone(),
-        principal: args.principal.clone().unwrap_or_else(|| "unknown".to_owned()),
-        kind: args.kind.clone(),
-        acting_for: None,
-        account: None,
-        role: None,
+        principal: Some(args.principal.clone().unwrap_or_else(|| "unknown".to_owned())),
+        kind: Some(args.kind.clone()),
         duration: args.duration.clone(),
         reason: args.reason.clone(),
+        ..OpenSession::default()
     };
     let session = session::open(home, request).await.map_err(not_run)?;
     let ran = run_command(home, &session.id, &args.command).await;

@@ -82,9 +82,7 @@ pub(super) fn asked(keys: &[String], pins: &[PathBuf]) -> Result<Asked, Failure>
     Ok(Asked {
         keys: keys.iter().map(|key| read_key(key)).collect::<Result<_, _>>()?,
         pins: pins.iter().map(pin).collect::<Result<_, _>>()?,
-        payload_keys: Vec::new(),
-        gateway: None,
-        window: None,
+        ..Asked::default()
     })
 }
 

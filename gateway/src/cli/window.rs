@@ -61,7 +61,11 @@ async fn list(home: &Path, json: bool) -> Result<(), super::Failure> {
     }
     let rows: Vec<_> = windows
         .into_iter()
-        .map(|window| vec![window.id, window.state.as_str().to_owned(), window.opened, window.closes, window.title])
+        .map(|window| {
+            let state = window.state.as_str();
+            let state = if window.unreviewed.is_empty() { state.to_owned() } else { format!("{state}, unreviewed") };
+            vec![window.id, state, window.opened, window.closes, window.title]
+        })
         .collect();
     print_table(&["WINDOW", "STATE", "OPENED", "CLOSES", "TITLE"], &rows);
     Ok(())

@@ -8,12 +8,13 @@
 //! - [`recover`]: what a start makes of what a stop or crash left
 //! - `tear`: what of a segment's end is a torn write, and what is damage
 //! - [`payload_keys`]: the keys of encrypted payload files
-//! - [`disk`]: the file system port
-//! - [`mod@witness`], [`timestamp`], over [`remote`]: what other parties sign of it
+//! - [`disk`]: the file system port · `found`: records that a start found
+//! - [`mod@witness`], [`timestamp`], over [`crate::remote`]: what other parties sign of it
 //!
 //! A call goes through [`Ledger::intend`] (a [`Permit`] becomes a [`Receipt`]) and [`OpenCall::finish`].
 
 pub mod disk;
+mod found;
 pub mod journal;
 pub mod keys;
 pub mod part;
@@ -175,6 +176,7 @@ pub struct Opened {
     pub redactor: Arc<Redactor>,
     /// What was found, for [`Opened::settle`].
     pub found: Recovered,
+    gateway: Text,
     parts: PartWriter,
     paths: Paths,
     disk: Arc<dyn Disk>,
@@ -197,12 +199,13 @@ pub fn open(setup: Setup) -> Result<Opened, RecoverError> {
     let payload_keys = PayloadKeys::new(paths.payload_keys.clone(), paths.staging.clone(), disk.clone(), encrypt_payloads);
     let parts = PartWriter::new(paths.clone(), disk.clone(), Arc::new(WindowKeys::new(log.clone())), payload_keys);
     let found = recover::recover(&gateway, &paths, &disk, &parts)?;
+    let name = gateway.clone();
     let redactor = Redactor::new(gateway.clone(), parts.clone(), paths.staging.clone(), disk.clone());
     redactor.settle()?;
     let standings = found.standings.clone();
     let start = sequencer::Start { gateway, paths: paths.clone(), cutting, standings, segment: found.segment };
     let ledger = sequencer::start(start, disk.clone(), clock, parts.clone(), health)?;
-    Ok(Opened { ledger, log, redactor: Arc::new(redactor), found, parts, paths, disk })
+    Ok(Opened { ledger, log, redactor: Arc::new(redactor), found, gateway: name, parts, paths, disk })
 }
 
 /// A journal without a log: the evidence was taken away. A new log beside it would be a second history under the same key.

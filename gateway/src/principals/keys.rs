@@ -23,6 +23,9 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
+/// Characters that are said of what went wrong with an issuer.
+const TROUBLE_CHARS_MAX: usize = 300;
+
 /// Why a key can't be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -258,6 +261,8 @@ impl Fetched {
                 state.trouble = None;
             }
             Err(why) => {
+                // It may hold what the issuer answered.
+                let why: String = why.chars().filter(|c| !c.is_control()).take(TROUBLE_CHARS_MAX).collect();
                 tracing::warn!(issuer = self.issuer.url, why, "an issuer's keys could not be fetched");
                 state.trouble = Some(why);
             }

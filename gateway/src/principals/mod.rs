@@ -320,3 +320,21 @@ fn plain(text: &str) -> Text {
     }
     plain.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_basis_is_one_line_of_plain_characters() {
+        for (text, basis) in [
+            ("oidc https://ci repo:a b", "oidc https://ci repo:a b"),
+            ("oidc https://ci a\nword of uid 0", "oidc https://ci a%0Aword of uid 0"),
+            ("oidc https://ci ä%\u{7f}", "oidc https://ci %C3%A4%25%7F"),
+        ] {
+            assert_eq!(plain(text).as_str(), basis);
+        }
+        let long = plain(&"x".repeat(2_000));
+        assert!(long.len() == BASIS_CHARS_MAX && long.ends_with("..."));
+    }
+}

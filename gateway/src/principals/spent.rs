@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 
 /// As the store of sessions has it.
-type Pool = sqlx::SqlitePool;
+type Pool = sqlx::AnyPool;
 
 /// What became of using a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +55,13 @@ fn hash(signed: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sessions::store::Store;
+    use crate::sessions::store::{Place, Store};
 
     #[tokio::test]
     async fn a_token_is_good_once_also_after_a_restart_and_forgotten_when_it_has_expired() {
         let folder = tempfile::tempdir().unwrap();
         let open = async || {
-            let store = Store::open(&folder.path().join("db")).await.unwrap();
+            let store = Store::open(&Place::File(folder.path().join("db")), "gw").await.unwrap();
             Spent::open(store.pool().clone()).await.unwrap()
         };
         let spent = open().await;

@@ -1,33 +1,59 @@
-//! Windows and sessions: opened, ended, looked up. Every act here is a record.
+//! Windows and sessions: asked for, approved, opened, ended, reviewed, looked up. Every act here is a record.
+//!
+//! - [`windows`]: the intervals · [`opening`]: sessions on an operator's own word, and break-glass
+//! - [`requests`]: requests and approvals · [`grants`]: what they lead to · [`signers`]: whose signature it is
+//! - [`ending`]: ends, principals that get nothing, time · [`review`]: what break-glass owes
+//! - [`notify`]: who is told of break-glass · [`actor`]: who is at the admin socket
+//! - [`token`]: the proxy credential · [`mod@env`]: a tool's environment · [`store`]: the database
 //!
 //! Order of an act: what takes a right away takes effect in memory first, then in the store, then in the ledger; what
-//! gives a right is written first and takes effect last. [`token`] has the proxy credential, [`store`] the database.
+//! gives a right is written first, into the ledger and then the store, and takes effect last. What a request leads to is noted
+//! in the store before either, so that a crash in between leaves it to the next start ([`requests`]).
 
+pub mod actor;
+mod details;
+pub mod ending;
 pub mod env;
+pub mod grants;
+pub mod notify;
+pub mod opening;
 mod reconcile;
+pub mod requests;
+pub mod review;
 pub mod right;
+pub mod signers;
 pub mod store;
+mod terms;
 pub mod token;
+pub mod windows;
 
 use crate::{
-    clock::{Clock, date_of, rfc3339},
-    ledger::{Draft, Ledger, LedgerError, journal::Standing},
-    limits::{REASON_BYTES_MAX, STANDING_WINDOWS_MAX, TIME_BOX_MAX},
+    clock::Clock,
+    ledger::{Draft, Ledger, LedgerError, Placed, journal::Standing},
 };
 use arc_swap::ArcSwapOption;
-use sealgate_policies::session::{Opening, PrincipalKind, Session, Status};
+use ending::End;
+use grants::Effect;
+use notify::Notifier;
+use sealgate_policies::{
+    access::{Access, Beyond},
+    request::RequestError,
+    session::{PrincipalKind, Session, StateError, Status},
+};
 use sealgate_schema::{
     Text,
-    id::check_name,
     record::{Fields, Kind},
 };
-use serde_json::json;
+use signers::Approvers;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
-use store::{Store, Window, WindowState};
+use store::{Barred, Notice, Store, StoredRequest, StoredSession, Window};
+pub use terms::Grant;
+pub(crate) use terms::check_text;
 use token::TokenKey;
+use tokio::sync::{Mutex, Notify, watch};
 
 /// Why an act was not done. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +61,15 @@ pub enum SessionError {
     /// The caller's word is off.
     #[error("{0}")]
     Invalid(String),
-    /// No such window or session.
+    /// No such window, session or request.
     #[error("{0}")]
     NotFound(String),
     /// It can't be done as things stand.
     #[error("{0}")]
     Conflict(String),
+    /// Not by this person, or not for this one.
+    #[error("{0}")]
+    Forbidden(String),
     /// The ledger can't be written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -49,25 +78,65 @@ pub enum SessionError {
     Store(#[from] sqlx::Error),
 }
 
-/// A session that is asked for.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The window.
-    pub window: String,
-    /// Who acts.
-    pub principal: String,
-    /// What the principal is.
-    pub kind: PrincipalKind,
-    /// For whom.
-    pub acting_for: Option<String>,
-    /// Name of the account to sign with.
-    pub account: Option<String>,
-    /// Role to assume there.
-    pub role: Option<String>,
-    /// How long.
-    pub duration: jiff::SignedDuration,
-    /// Why.
-    pub reason: String,
+impl From<Beyond> for SessionError {
+    fn from(error: Beyond) -> Self {
+        match error {
+            Beyond::Many { .. } => Self::Conflict(error.to_string()),
+            _ => Self::Forbidden(error.to_string()),
+        }
+    }
+}
+
+impl From<RequestError> for SessionError {
+    fn from(error: RequestError) -> Self {
+        let text = error.to_string();
+        match error {
+            RequestError::Over { .. } | RequestError::Late(_) | RequestError::Again { .. } | RequestError::Waits { .. } => {
+                Self::Conflict(text)
+            }
+            RequestError::Involved { .. } | RequestError::NotAsked { .. } | RequestError::NotYours { .. } => Self::Forbidden(text),
+        }
+    }
+}
+
+impl From<StateError> for SessionError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Involved { .. } => Self::Forbidden(error.to_string()),
+            _ => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+/// The ledgers as a start found them.
+pub struct Ledgers<'a> {
+    /// Those that are open.
+    pub open: &'a [Standing],
+    /// Whether a window is sealed.
+    pub is_sealed: &'a dyn Fn(&str) -> bool,
+    /// The requests that a window's records lead from ([`grants::request_of`]).
+    pub led_from: &'a dyn Fn(&str) -> Result<BTreeSet<String>, String>,
+}
+
+/// What windows and sessions stand on.
+#[derive(Debug)]
+pub struct Start {
+    /// The database.
+    pub store: Store,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The clock of records and time boxes.
+    pub clock: Arc<dyn Clock>,
+    /// Makes and checks proxy credentials.
+    pub tokens: TokenKey,
+    /// Who may have which session.
+    pub access: Access,
+    /// Whose signatures count.
+    pub approvers: Approvers,
+    /// Who is told of break-glass.
+    pub notifier: Notifier,
+    /// This gateway, as statements name it.
+    pub gateway: Text,
 }
 
 /// All windows and sessions of this gateway.
@@ -79,37 +148,94 @@ pub struct Sessions {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     tokens: TokenKey,
+    access: Access,
+    approvers: Approvers,
+    notifier: Notifier,
+    gateway: Text,
+    /// Held by each act that gives a right, from its checks to its effect: the next one's limits count what it gave. Acts that
+    /// take away never wait for it.
+    giving: Mutex<()>,
+    endings: watch::Sender<u64>,
+    /// Told when a session has another time to expire at.
+    times: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     windows: BTreeMap<Text, Window>,
-    sessions: HashMap<Text, Arc<Session>>,
+    sessions: HashMap<Text, Held>,
+    requests: BTreeMap<Text, StoredRequest>,
+    barred: BTreeMap<Text, Barred>,
     /// Ends that took effect and are not in the store and the ledger yet.
     ends: BTreeMap<Text, End>,
+    /// Requests that nobody can approve any more, which is not in the store and the ledger yet.
+    lapses: BTreeSet<Text>,
+    /// What approved requests lead to and is not in effect yet, by request.
+    effects: BTreeMap<Text, Effect>,
 }
 
-/// How and why a session ended.
+/// A session, and what is known of it beside.
 #[derive(Debug, Clone)]
-struct End {
-    how: Status,
-    detail: serde_json::Value,
+struct Held {
+    session: Arc<Session>,
+    opener: Vec<Text>,
+    reviewer: Option<Text>,
+    notice: Option<Notice>,
+}
+
+/// A session as a listing shows it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Who reviewed it.
+    pub reviewer: Option<Text>,
+    /// Whether those who are to be told of it were.
+    pub notice: Option<Notice>,
 }
 
 impl Sessions {
-    /// Loads the store and reconciles it with the ledgers that are open.
-    pub async fn load(
-        store: Store,
-        ledger: Ledger,
-        clock: Arc<dyn Clock>,
-        tokens: TokenKey,
-        open_ledgers: &[Standing],
-        is_sealed: &dyn Fn(&str) -> bool,
-    ) -> Result<Self, SessionError> {
-        let windows = reconcile::windows(&store, open_ledgers, is_sealed, clock.now()).await?;
-        let sessions = store.sessions().await?.into_iter().map(|session| (session.id.clone(), Arc::new(session))).collect();
-        let table = RwLock::new(Table { windows, sessions, ends: BTreeMap::new() });
-        Ok(Self { store, table, standing: ArcSwapOption::empty(), ledger, clock, tokens })
+    /// Loads the store and reconciles it with the ledgers as they were found.
+    pub async fn load(start: Start, ledgers: &Ledgers<'_>) -> Result<Self, SessionError> {
+        let Start { store, ledger, clock, tokens, access, approvers, notifier, gateway } = start;
+        let windows = reconcile::windows(&store, ledgers, clock.now()).await?;
+        let barred = store.barred().await?.into_iter().map(|barred| (barred.principal.clone(), barred)).collect();
+        let mut table = Table { windows, barred, ..Table::default() };
+        let mut unrecorded = HashMap::new();
+        for StoredSession { session, recorded, opener, reviewer, notice } in store.sessions().await? {
+            let (id, session) = (session.id.clone(), Arc::new(session));
+            match recorded {
+                true => drop(table.sessions.insert(id, Held { session, opener, reviewer, notice })),
+                false => drop(unrecorded.insert(id, session)),
+            }
+        }
+        for request in store.requests().await? {
+            if let Some(effect) = Effect::left_by(&request, &unrecorded, &table) {
+                table.effects.insert(request.request.id.clone(), effect);
+            }
+            table.requests.insert(request.request.id.clone(), request);
+        }
+        reconcile::effects(&mut table.effects, ledgers)?;
+        Ok(Self {
+            store,
+            table: RwLock::new(table),
+            standing: ArcSwapOption::empty(),
+            ledger,
+            clock,
+            tokens,
+            access,
+            approvers,
+            notifier,
+            gateway,
+            giving: Mutex::new(()),
+            endings: watch::channel(0).0,
+            times: Notify::new(),
+        })
+    }
+
+    /// The database, for tables that others keep in it.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The session of a proxy credential, whatever its state; `None` where the credential is not one.
@@ -118,7 +244,7 @@ impl Sessions {
         if !self.tokens.check(session, token) {
             return None;
         }
-        self.table().sessions.get(session).cloned()
+        self.table().sessions.get(session).map(|held| held.session.clone())
     }
 
     /// The token of a session.
@@ -128,6 +254,10 @@ impl Sessions {
 
     /// A session by id.
     pub fn session(&self, id: &str) -> Result<Arc<Session>, SessionError> {
+        self.held(id).map(|held| held.session)
+    }
+
+    fn held(&self, id: &str) -> Result<Held, SessionError> {
         let found = self.table().sessions.get(id).cloned();
         found.ok_or_else(|| SessionError::NotFound(format!("there is no session {id}; see: sealgate session list")))
     }
@@ -136,14 +266,22 @@ impl Sessions {
     pub fn open_of(&self, principal: &str, kind: PrincipalKind) -> Vec<Arc<Session>> {
         let now = self.clock.now();
         let theirs = |session: &&Arc<Session>| *session.principal == *principal && session.principal_kind == kind;
-        let table = self.table();
-        table.sessions.values().filter(theirs).filter(|session| session.status(now) == Status::Open).cloned().collect()
+        self.table().open_sessions(now).filter(theirs).cloned().collect()
     }
 
     /// All sessions, oldest first.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
-        let mut sessions: Vec<_> = self.table().sessions.values().cloned().collect();
-        sessions.sort_by(|a, b| (a.opened, &a.id).cmp(&(b.opened, &b.id)));
+        self.listed().into_iter().map(|listed| listed.session).collect()
+    }
+
+    /// All sessions, oldest first, with what is known beside.
+    pub fn listed(&self) -> Vec<Listed> {
+        let listed = |held: &Held| {
+            let Held { session, reviewer, notice, .. } = held.clone();
+            Listed { session, reviewer, notice }
+        };
+        let mut sessions: Vec<_> = self.table().sessions.values().map(listed).collect();
+        sessions.sort_by(|a, b| (a.session.opened, &a.session.id).cmp(&(b.session.opened, &b.session.id)));
         sessions
     }
 
@@ -159,233 +297,24 @@ impl Sessions {
         self.standing.load_full()
     }
 
-    /// Opens a change window.
-    pub async fn open_window(
-        &self,
-        id: &str,
-        title: &str,
-        duration: jiff::SignedDuration,
-        actor: &str,
-    ) -> Result<Window, SessionError> {
-        check_name("window", id).map_err(|error| SessionError::Invalid(error.to_string()))?;
-        check_text("title", title)?;
-        if id.starts_with("day-") {
-            return Err(SessionError::Invalid("names that start with day- are the gateway's own; choose another".to_owned()));
-        }
-        let opened = self.clock.now();
-        let closes = opened.saturating_add(time_box(duration)?);
-        let window = Window {
-            id: id.to_owned().into(),
-            title: title.to_owned().into(),
-            opened,
-            closes,
-            standing: false,
-            state: WindowState::Open,
-        };
-        self.add_window(window, actor).await
-    }
-
-    async fn add_window(&self, window: Window, actor: &str) -> Result<Window, SessionError> {
-        let detail = json!({ "title": window.title.as_str(), "closes": rfc3339(window.closes), "by": actor });
-        self.ledger.open_window(window.id.clone(), detail.to_string().into()).await?;
-        // From here on the window exists, whatever becomes of the store: the next start learns of it from the ledger.
-        self.table_mut().windows.insert(window.id.clone(), window.clone());
-        self.store.add_window(&window).await?;
-        Ok(window)
-    }
-
-    /// Closes a window: ends its sessions, waits for its calls, seals it.
-    pub async fn close_window(&self, id: &str, actor: &str) -> Result<(), SessionError> {
-        self.begin_close(id, actor)?;
-        self.seal_window(id, actor).await
-    }
-
-    /// Seals a window that takes no calls any more. Can be tried again.
-    async fn seal_window(&self, id: &str, actor: &str) -> Result<(), SessionError> {
-        self.store.set_window_state(id, WindowState::Closing).await?;
-        self.finish_ends().await?;
-        self.ledger.close_window(id.to_owned().into(), json!({ "by": actor })).await?;
-        self.set_state(id, WindowState::Sealed);
-        self.store.set_window_state(id, WindowState::Sealed).await?;
-        Ok(())
-    }
-
-    /// Marks the window and ends its sessions, so that no new call of it is permitted from here on.
-    fn begin_close(&self, id: &str, actor: &str) -> Result<(), SessionError> {
-        let mut table = self.table_mut();
-        let Table { windows, sessions, ends } = &mut *table;
-        let missing = || SessionError::NotFound(format!("there is no window {id}; see: sealgate window list"));
-        let window = windows.get_mut(id).ok_or_else(missing)?;
-        if window.state != WindowState::Open {
-            return Err(SessionError::Conflict(format!("window {id} is {} already", window.state.as_str())));
-        }
-        window.state = WindowState::Closing;
-        let now = self.clock.now();
-        for session in sessions.values().filter(|session| session.window == *id) {
-            begin_end(session, now, Status::Closed, json!({ "by": actor, "why": "the window was closed" }), ends);
-        }
-        Ok(())
-    }
-
-    fn set_state(&self, id: &str, state: WindowState) {
-        if let Some(window) = self.table_mut().windows.get_mut(id) {
-            window.state = state;
-        }
-    }
-
-    /// Opens a session.
-    pub async fn open_session(&self, grant: Grant, actor: &str) -> Result<Arc<Session>, SessionError> {
-        check_text("reason", &grant.reason)?;
-        for (what, name) in [("principal", Some(&grant.principal)), ("acting-for", grant.acting_for.as_ref())] {
-            name.map_or(Ok(()), |name| check_principal(what, name))?;
-        }
-        if grant.kind == PrincipalKind::Human && grant.acting_for.is_some() {
-            return Err(SessionError::Invalid(
-                "a human acts for nobody: leave out --acting-for, or use --kind agent or workload".to_owned(),
-            ));
-        }
-        let now = self.clock.now();
-        let window_closes = self.open_window_closes(&grant.window, now)?;
-        let expires = now.saturating_add(time_box(grant.duration)?).min(window_closes);
-        let session = Arc::new(Session::open(Opening {
-            id: token::new_session_id().into(),
-            window: grant.window.into(),
-            principal: grant.principal.into(),
-            principal_kind: grant.kind,
-            acting_for: grant.acting_for.map(Text::from),
-            basis: format!("word of {actor}").into(),
-            account: grant.account.map(Text::from),
-            role: grant.role.map(Text::from),
-            break_glass: false,
-            reason: grant.reason.into(),
-            opened: now,
-            expires,
-        }));
-        let detail = json!({ "reason": session.reason.as_str(), "expires": rfc3339(expires), "by": actor });
-        self.record(&session, Kind::SessionOpen, detail).await?;
-        self.store.add_session(&session).await?;
-        self.table_mut().sessions.insert(session.id.clone(), session.clone());
-        Ok(session)
-    }
-
-    fn open_window_closes(&self, id: &str, now: i64) -> Result<i64, SessionError> {
-        let table = self.table();
-        match table.windows.get(id) {
-            None => Err(SessionError::NotFound(format!(
-                "there is no window {id}; open it: sealgate window open {id} --title \"...\" --for 4h"
-            ))),
-            Some(window) if window.state != WindowState::Open || window.closes <= now => Err(SessionError::Conflict(format!(
-                "window {id} is over; open another: sealgate window open NAME --title \"...\" --for 4h"
-            ))),
-            Some(window) => Ok(window.closes),
-        }
-    }
-
-    /// Ends a session: `Closed` by its owner, `Revoked` by somebody else. Takes effect before it is written down; where
-    /// that fails, the error says so, and it is tried again by housekeeping and by another call.
-    pub async fn end_session(&self, id: &str, how: Status, actor: &str, why: &str) -> Result<(), SessionError> {
-        let session = self.session(id)?;
-        let begun = {
-            let mut table = self.table_mut();
-            let open = session.status(self.clock.now()) == Status::Open;
-            let ends = &mut table.ends;
-            let begun = open && begin_end(&session, self.clock.now(), how, json!({ "by": actor, "why": why }), ends);
-            begun || ends.contains_key(id)
-        };
-        if !begun {
-            let status = session.status(self.clock.now());
-            return Err(SessionError::Conflict(format!("session {id} is {status} already")));
-        }
-        self.finish_ends().await
-    }
-
-    /// Writes down the ends that took effect: into the store, so that no restart undoes them, then into the ledger.
-    async fn finish_ends(&self) -> Result<(), SessionError> {
-        let ends = self.table().ends.clone();
-        for (id, end) in ends {
-            let session = self.session(&id)?;
-            self.store.end_session(&id, end.how).await?;
-            let kind = match end.how {
-                Status::Revoked => Kind::SessionRevoke,
-                Status::Expired => Kind::SessionExpire,
-                Status::Closed | Status::Open => Kind::SessionClose,
-            };
-            match self.record(&session, kind, end.detail).await {
-                // Sealed in the meantime: its window_close is the end of all its sessions.
-                Ok(()) | Err(SessionError::Ledger(LedgerError::WindowClosed(_))) => drop(self.table_mut().ends.remove(&id)),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn record(&self, session: &Session, kind: Kind, detail: serde_json::Value) -> Result<(), SessionError> {
+    async fn record(&self, session: &Session, kind: Kind, detail: serde_json::Value) -> Result<Placed, SessionError> {
         let mut fields = Fields::new(kind);
         describe(session, &mut fields);
         fields.detail = Some(detail.to_string().into());
-        self.ledger.record(session.window.clone(), Draft::new(fields)).await?;
-        Ok(())
+        Ok(self.ledger.record(session.window.clone(), Draft::new(fields)).await?)
     }
 
-    /// What time has brought: sessions expired, windows over, a new day. Called at the start and then every moment. One
-    /// trouble does not keep the others from being done; the first is returned.
-    pub async fn housekeep(&self) -> Result<(), SessionError> {
-        let now = self.clock.now();
-        let mut done = self.standing_of(&date_of(now)).await;
-        {
-            let mut table = self.table_mut();
-            let Table { sessions, ends, .. } = &mut *table;
-            for session in sessions.values().filter(|session| session.expires() <= now) {
-                begin_end(session, now, Status::Expired, json!({}), ends);
-            }
-        }
-        done = done.and(self.finish_ends().await);
-        let over: Vec<_> = {
-            let table = self.table();
-            let over = |window: &&Window| window.state == WindowState::Open && window.closes <= now;
-            table.windows.values().filter(over).map(|window| window.id.clone()).collect()
-        };
-        for id in over {
-            done = done.and(self.close_window(&id, "sealgate: its time was over").await);
-        }
-        done
-    }
-
-    /// Finishes what a stop interrupted: windows that were closing.
-    pub async fn resume_closing(&self) -> Result<(), SessionError> {
-        for window in self.windows().into_iter().filter(|window| window.state == WindowState::Closing) {
-            self.seal_window(&window.id, "sealgate: after a restart").await?;
-        }
-        Ok(())
-    }
-
-    /// Opens the day's window where none is open. The one of the day before closes by its own time.
-    async fn standing_of(&self, date: &str) -> Result<(), SessionError> {
-        let first = format!("day-{date}");
-        let current = self.standing.load_full();
-        let open = |id: &str| self.table().windows.get(id).map(|window| window.state == WindowState::Open);
-        if current.is_some_and(|id| (**id == *first || id.starts_with(&format!("{first}."))) && open(&id) == Some(true)) {
-            return Ok(());
-        }
-        // A day's window that is sealed already (the clock went back over midnight) gets a successor; so does one that the
-        // windows log knows and the ledger does not (a crash came before its first record).
-        let names = std::iter::once(first.clone()).chain((2..=STANDING_WINDOWS_MAX).map(|number| format!("{first}.{number}")));
-        for id in names.filter(|id| open(id) != Some(false)).map(Text::from) {
-            if open(&id).is_none() {
-                match self.add_window(standing_window(id.clone(), self.clock.now()), "sealgate").await {
-                    Ok(_) => {}
-                    Err(SessionError::Ledger(LedgerError::WindowExists(_))) => continue,
-                    Err(error) => return Err(error),
-                }
-            }
-            self.standing.store(Some(Arc::new(id)));
-            return Ok(());
-        }
-        Err(SessionError::Conflict(format!("{first} has {STANDING_WINDOWS_MAX} windows already: look at the clock")))
+    /// Writes down an act that is no session's own, into a window's ledger or, without one, into that of the day.
+    async fn administer(&self, window: Option<&Text>, detail: serde_json::Value) -> Result<Placed, SessionError> {
+        let standing = || self.standing_window().map(|window| (*window).clone()).ok_or(LedgerError::Stopping);
+        let window = window.map_or_else(standing, |window| Ok(window.clone()))?;
+        let fields = Fields { detail: Some(detail.to_string().into()), ..Fields::new(Kind::Administration) };
+        Ok(self.ledger.record(window, Draft::new(fields)).await?)
     }
 
     /// Closes the database.
     pub async fn close(&self) {
+        self.notifier.stop().await;
         self.store.close().await;
     }
 
@@ -399,24 +328,11 @@ impl Sessions {
     }
 }
 
-/// The gateway's own window of a day, from now to midnight UTC.
-fn standing_window(id: Text, opened: i64) -> Window {
-    const DAY: i64 = 24 * 3600 * 1_000_000;
-    let closes = opened.saturating_sub(opened.rem_euclid(DAY)).saturating_add(DAY);
-    Window { id, title: "calls without a session".into(), opened, closes, standing: true, state: WindowState::Open }
-}
-
-/// Ends a session in memory, as expired where its time was over already, and notes what is to be written down.
-fn begin_end(session: &Session, now: i64, how: Status, mut detail: serde_json::Value, ends: &mut BTreeMap<Text, End>) -> bool {
-    let how = if session.expires() <= now { Status::Expired } else { how };
-    if how == Status::Expired {
-        detail = json!({ "expired": rfc3339(session.expires()) });
+impl Table {
+    /// The sessions that are open at `now`.
+    fn open_sessions(&self, now: i64) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.values().map(|held| &held.session).filter(move |session| session.status(now) == Status::Open)
     }
-    let ended = session.end(how);
-    if ended {
-        ends.insert(session.id.clone(), End { how, detail });
-    }
-    ended
 }
 
 /// Fills in who acts.
@@ -425,32 +341,4 @@ pub fn describe(session: &Session, fields: &mut Fields) {
     fields.principal = Some(session.principal.clone());
     fields.principal_kind = Some(session.principal_kind.as_str().into());
     fields.acting_for = session.acting_for.clone();
-}
-
-/// A duration in microseconds, within what a time box may be.
-fn time_box(duration: jiff::SignedDuration) -> Result<i64, SessionError> {
-    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    if micros <= 0 || micros > TIME_BOX_MAX.as_micros() as i64 {
-        let days = TIME_BOX_MAX.as_secs() / 86_400;
-        return Err(SessionError::Invalid(format!(
-            "a time box is longer than nothing and at most {days} days, for example 1h or 90m"
-        )));
-    }
-    Ok(micros)
-}
-
-/// Refuses what is no line of text that a record can carry.
-pub(crate) fn check_text(what: &str, text: &str) -> Result<(), SessionError> {
-    if text.trim().is_empty() || text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(SessionError::Invalid(format!("the {what} is a line of 1 to {REASON_BYTES_MAX} bytes; this one is not")));
-    }
-    Ok(())
-}
-
-fn check_principal(what: &str, name: &str) -> Result<(), SessionError> {
-    let plain = |c: char| !c.is_control() && !c.is_whitespace();
-    if name.is_empty() || name.len() > 256 || !name.chars().all(plain) {
-        return Err(SessionError::Invalid(format!("{what} {name:?} is not a name: 1 to 256 bytes without blanks")));
-    }
-    Ok(())
 }

@@ -3,25 +3,21 @@
 //! The ledger is written before the store, so it is the ledger that is right.
 
 use super::{
-    SessionError, standing_window,
+    Ledgers, SessionError,
+    grants::Effect,
     store::{Store, Window, WindowState},
+    windows::standing_window,
 };
-use crate::ledger::journal::Standing;
 use sealgate_schema::Text;
 use std::collections::BTreeMap;
 
 /// All windows, as the ledgers say they stand.
-pub(super) async fn windows(
-    store: &Store,
-    open_ledgers: &[Standing],
-    is_sealed: &dyn Fn(&str) -> bool,
-    now: i64,
-) -> Result<BTreeMap<Text, Window>, SessionError> {
+pub(super) async fn windows(store: &Store, ledgers: &Ledgers<'_>, now: i64) -> Result<BTreeMap<Text, Window>, SessionError> {
     let mut windows = BTreeMap::new();
     for mut window in store.windows().await? {
-        let in_journal = open_ledgers.iter().any(|standing| *standing.chain.ledger().window() == window.id);
+        let in_journal = ledgers.open.iter().any(|standing| *standing.chain.ledger().window() == window.id);
         if window.state != WindowState::Sealed && !in_journal {
-            if !is_sealed(&window.id) {
+            if !(ledgers.is_sealed)(&window.id) {
                 return Err(SessionError::Conflict(format!(
                     "window {} is open, but the journal does not know it: the journal was removed or is another home's",
                     window.id
@@ -33,7 +29,7 @@ pub(super) async fn windows(
         }
         windows.insert(window.id.clone(), window);
     }
-    for standing in open_ledgers {
+    for standing in ledgers.open {
         let id = standing.chain.ledger().window();
         if !windows.contains_key(id) {
             // A crash came between the ledger and the store. The one who asked was told nothing, so the window is over now.
@@ -43,6 +39,15 @@ pub(super) async fn windows(
         }
     }
     Ok(windows)
+}
+
+/// Tells of each grant that is not in effect whether its record is there. A ledger is read only where there is such a one.
+pub(super) fn effects(effects: &mut BTreeMap<Text, Effect>, ledgers: &Ledgers<'_>) -> Result<(), SessionError> {
+    for (request, effect) in effects {
+        let led_from = (ledgers.led_from)(effect.window()).map_err(SessionError::Conflict)?;
+        effect.found(led_from.contains(request.as_str()));
+    }
+    Ok(())
 }
 
 fn recovered(id: Text, now: i64) -> Window {

@@ -45,13 +45,13 @@ fn message(session: &str) -> Vec<u8> {
     [TAG, session.as_bytes()].concat()
 }
 
-/// A new session id: `S-` and 60 random bits.
-pub fn new_session_id() -> String {
+/// A new id: a letter (`S` for sessions, `R` for requests), a dash, and 60 random bits.
+pub fn new_id(of: char) -> String {
     let mut random = [0; ID_LETTERS];
     #[expect(clippy::expect_used, reason = "aws-lc's generator aborts the process before it fails")]
     aws_lc_rs::rand::fill(&mut random).expect("the random generator works");
     let letter = |byte: u8| ALPHABET.get(usize::from(byte & 31)).map_or('0', |letter| char::from(*letter));
-    std::iter::once("S-".to_owned()).chain(random.map(letter).map(String::from)).collect()
+    std::iter::once(format!("{of}-")).chain(random.map(letter).map(String::from)).collect()
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn session_ids_differ_and_are_names() {
-        assert_ne!(new_session_id(), new_session_id());
-        assert!(sealgate_schema::id::check_name("session", &new_session_id()).is_ok());
+        assert_ne!(new_id('S'), new_id('S'));
+        assert!(sealgate_schema::id::check_name("session", &new_id('S')).is_ok());
     }
 }

@@ -18,6 +18,9 @@ use spiffe::SpiffeId;
 /// their square.
 pub const ENTRIES_MAX: usize = 2_000;
 
+/// Characters of a token's subject that an error says.
+const SUBJECT_CHARS_MAX: usize = 256;
+
 /// What becomes of a name that the directory does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -210,7 +213,8 @@ impl Directory {
 
     /// Whose token.
     pub fn by_claims(&self, claims: &Claims) -> Result<&Principal, Unfit> {
-        let token = format!("a token of {} with subject {:?} and its claims and audience", claims.issuer(), claims.subject());
+        let subject: String = claims.subject().chars().take(SUBJECT_CHARS_MAX).collect();
+        let token = format!("a token of {} with subject {subject:?} and its claims and audience", claims.issuer());
         self.only(&token, |principal| principal.oidc.iter().any(|rule| rule.matches(claims)))
     }
 

@@ -20,8 +20,8 @@ use crate::{
 /// What became of a bundle.
 #[derive(Debug)]
 pub struct ProofReport {
-    /// A verdict a level, in the order of [`Level::ALL`]. L1, L4 and L5 are never checked here.
-    pub verdicts: [Verdict; 6],
+    /// A verdict a level, in the order of [`Level::ALL`]. L1, L4, L5 and L6 are never checked here.
+    pub verdicts: [Verdict; 7],
     /// What does not hold.
     pub finding: Option<Finding>,
     /// What the bundle shows; nothing where something does not hold.
@@ -128,7 +128,7 @@ impl ProofReport {
 
 /// Checks the bytes of a bundle under the caller's keys and pins.
 pub fn check(bytes: &[u8], asked: &Asked) -> ProofReport {
-    let mut report = ProofReport { verdicts: [Verdict::NotChecked; 6], finding: None, shown: None };
+    let mut report = ProofReport { verdicts: [Verdict::NotChecked; 7], finding: None, shown: None };
     match steps(bytes, asked, &mut report) {
         Ok(shown) => report.shown = Some(shown),
         Err(finding) => report.refuse(finding.level, finding.place, finding.what),

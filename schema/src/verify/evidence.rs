@@ -1,8 +1,9 @@
 //! A whole folder `evidence`: each gateway's log, then each window that it names or that is there.
 
-use super::{Finding, Findings, Level, Log, Payloads, Report, Source, Verdict, ledger, log};
+use super::{Finding, Findings, Level, Log, Payloads, Report, Source, Verdict, ledger, log, people};
 use crate::{
     LedgerId,
+    allowed_signers::AllowedSigners,
     encrypted::PayloadKey,
     log::LOG_FOLDER,
     note::VerifierKey,
@@ -19,6 +20,10 @@ pub struct Asked {
     pub pins: Vec<String>,
     /// Keys of encrypted payload files.
     pub payload_keys: Vec<PayloadKey>,
+    /// Whose SSH keys are whose: OpenSSH's `allowed_signers`. Without it L6 is not checked.
+    pub signers: Option<AllowedSigners>,
+    /// Whether every session has to rest on approvals, or have been reviewed.
+    pub require_approval: bool,
     /// One gateway alone.
     pub gateway: Option<String>,
     /// One window alone.
@@ -65,15 +70,20 @@ fn gateway(source: &dyn Source, gateway: &str, asked: &Asked, report: &mut Evide
     let log = log::read(source, gateway, &asked.keys, &asked.pins);
     let wanted = |window: &str| asked.window.as_ref().is_none_or(|only| only == window);
     let names = source.list(gateway).unwrap_or_default();
+    let first = report.ledgers.len();
     for name in &names {
         let path = format!("{gateway}/{}", name.name);
         if name.folder && name.name == LOG_FOLDER || !wanted(&name.name) {
             continue;
         }
         match LedgerId::new(gateway.to_owned(), name.name.clone()) {
-            Ok(ledger) if name.folder => report.ledgers.push(one(source, &path, &ledger, &log, &asked.payload_keys)),
+            Ok(ledger) if name.folder => report.ledgers.push(one(source, &path, &ledger, &log, asked)),
             _ => report.strays.push(path),
         }
+    }
+    review(report.ledgers.get_mut(first..).unwrap_or_default());
+    if asked.require_approval {
+        report.ledgers.iter_mut().skip(first).for_each(require_approval);
     }
     for (window, state) in log.windows.iter().filter(|(window, _)| wanted(window)) {
         let there = names.iter().any(|name| name.folder && name.name == window);
@@ -84,11 +94,11 @@ fn gateway(source: &dyn Source, gateway: &str, asked: &Asked, report: &mut Evide
     report.logs.push(log);
 }
 
-fn one(source: &dyn Source, path: &str, ledger: &LedgerId, log: &Log, keys: &[PayloadKey]) -> Report {
+fn one(source: &dyn Source, path: &str, ledger: &LedgerId, log: &Log, asked: &Asked) -> Report {
     let windows: &Windows = &log.windows;
     match windows.window(ledger.window()) {
         Some(window) if window.seal.is_none_or(|seal| seal.note.is_some()) => {
-            let mut report = ledger::verify(source, path, ledger, window, log.pinned, keys);
+            let mut report = ledger::verify(source, path, ledger, window, log.pinned, asked);
             // A ledger does not hold against a log that does not hold itself.
             if log.findings.fails(Level::L3) && report.verdict(Level::L3) == Verdict::Pass {
                 report.set_verdict(Level::L3, Verdict::NotChecked);
@@ -97,6 +107,40 @@ fn one(source: &dyn Source, path: &str, ledger: &LedgerId, log: &Log, keys: &[Pa
         }
         Some(_) => found(path, ledger, Level::L3, "the log says that this window never had a record"),
         None => found(path, ledger, Level::L3, "no entry of the log opens this window"),
+    }
+}
+
+/// Hands each review to the session that it is of, which another window may have opened.
+fn review(ledgers: &mut [Report]) {
+    let all: Vec<(usize, people::Review)> = ledgers
+        .iter()
+        .enumerate()
+        .flat_map(|(place, report)| report.reviews.iter().map(move |review| (place, review.clone())))
+        .collect();
+    for (place, review) in all {
+        let seq = review.vouched.seq;
+        let of = |report: &&mut Report| report.ledger.as_ref().is_some_and(|ledger| **ledger.window() == review.statement.window);
+        let report = ledgers.iter_mut().enumerate().find(|(_, report)| of(report));
+        let Some((home, report)) = report else { continue };
+        // In its own ledger it can only be of a session that stands before it.
+        let is_it = |opened: &&mut people::Opened| {
+            Some(opened.session.as_str()) == review.statement.session.as_deref() && (home != place || opened.seq < seq)
+        };
+        let opened = report.sessions.iter_mut().rev().find(is_it);
+        let taken = opened.map_or(Err("a session that its window does not open before it"), |opened| opened.review(&review));
+        if let Err(what) = taken
+            && let Some(report) = ledgers.get_mut(place)
+        {
+            report.find_record(Level::L2, seq, format!("it is a review of {what}"));
+        }
+    }
+}
+
+/// What was given without a person's signature does not hold where one is required.
+fn require_approval(report: &mut Report) {
+    let lacking: Vec<(u64, &str)> = report.sessions.iter().flat_map(people::Opened::unapproved).collect();
+    for (seq, what) in lacking {
+        report.find_record(Level::L6, seq, what.to_owned());
     }
 }
 
@@ -127,7 +171,9 @@ fn found(folder: &str, ledger: &LedgerId, level: Level, what: &str) -> Report {
         root: None,
         payloads: Payloads::None,
         files: Vec::new(),
-        verdicts: [Verdict::NotChecked; 6],
+        verdicts: [Verdict::NotChecked; 7],
+        sessions: Vec::new(),
+        reviews: Vec::new(),
         findings,
     };
     report.set_verdict(level, Verdict::Fail);
@@ -135,7 +181,7 @@ fn found(folder: &str, ledger: &LedgerId, level: Level, what: &str) -> Report {
 }
 
 impl EvidenceReport {
-    /// Whether a level from L0 to L4 failed, or something is there that belongs to nothing.
+    /// Whether a level but L5 failed, or something is there that belongs to nothing.
     pub fn tampered(&self) -> bool {
         !self.strays.is_empty()
             || self.ledgers.iter().any(|report| !report.holds())

@@ -1,10 +1,10 @@
 //! The walk over one ledger: note, set of files, then each part in order, against what the windows log says of it.
 
-use super::{Finding, Findings, Level, Name, Payloads, Report, Source, Standing, Verdict, calls::Calls};
+use super::{Asked, Finding, Findings, Level, Name, Payloads, Report, Source, Standing, Verdict, calls::Calls, people::People};
 use crate::{
     Hash, LedgerId,
     columns::{PayloadRow, RecordRow},
-    encrypted::{self, PayloadKey},
+    encrypted,
     log::{Redaction, RedactionAction, TIMESTAMP_NAME},
     merkle::Tree,
     parquet::{self, FILE_BYTES_MAX, Rows},
@@ -19,14 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// Files are read one at a time. Where the bytes of a file are not the sealed ones, its rows are still looked at, so
 /// that the report names the record that was changed.
-pub(super) fn verify(
-    source: &dyn Source,
-    folder: &str,
-    ledger: &LedgerId,
-    window: &Window,
-    pinned: bool,
-    keys: &[PayloadKey],
-) -> Report {
+pub(super) fn verify(source: &dyn Source, folder: &str, ledger: &LedgerId, window: &Window, pinned: bool, asked: &Asked) -> Report {
     let mut walk = Walk {
         source,
         folder,
@@ -39,7 +32,8 @@ pub(super) fn verify(
         head: Some(Hash::ZERO),
         calls: Calls::default(),
         erased: BTreeMap::new(),
-        keys,
+        people: People::default(),
+        asked,
         encrypted: false,
     };
     let names = source.list(folder).unwrap_or_else(|what| {
@@ -102,8 +96,9 @@ struct Walk<'a> {
     calls: Calls,
     /// Erased values by field.
     erased: BTreeMap<String, u64>,
-    /// Keys of encrypted payload files that the caller has.
-    keys: &'a [PayloadKey],
+    people: People,
+    /// What the caller has: keys of payload files, whose keys are whose.
+    asked: &'a Asked,
     /// Whether a payloads file could not be read for want of its key.
     encrypted: bool,
 }
@@ -127,12 +122,18 @@ impl Walk<'_> {
             (false, Level::L1 | Level::L2) if !walked => Verdict::NotChecked,
             (false, Level::L3) if !pinned || manifest.is_none() => Verdict::NotChecked,
             (false, Level::L4) => Verdict::NotChecked,
+            // Records that do not hold say nothing of people.
+            (false, Level::L6) if !walked || self.asked.signers.is_none() || self.findings.fails(Level::L2) => Verdict::NotChecked,
             (false, Level::L5) if manifest.is_none() => Verdict::NotChecked,
             (false, _) => Verdict::Pass,
         };
+        let verdicts = Level::ALL.map(verdict);
+        let (sessions, reviews) = self.people.finish();
         Report {
             folder: self.folder.to_owned(),
-            verdicts: Level::ALL.map(verdict),
+            verdicts,
+            sessions,
+            reviews,
             state: manifest.map(|manifest| manifest.state),
             records: manifest.map_or(0, |manifest| manifest.records),
             root,
@@ -282,7 +283,7 @@ impl Walk<'_> {
         self.resume_at(end);
         // Payload rows that were taken away, as the log says, or that nobody can read here.
         let id = part.payload_file.as_ref().and_then(|file| file.key.as_ref());
-        let encrypted = id.is_some_and(|id| !self.keys.iter().any(|key| key.id() == *id));
+        let encrypted = id.is_some_and(|id| !self.asked.payload_keys.iter().any(|key| key.id() == *id));
         if encrypted && let Some(standing) = &part.payload_standing {
             self.bytes(standing);
             self.encrypted = true;
@@ -303,7 +304,7 @@ impl Walk<'_> {
     fn rows(&mut self, standing: &Standing) -> Option<Rows> {
         let bytes = self.bytes(standing)?;
         let file = &standing.file;
-        let key = file.key.as_ref().and_then(|id| self.keys.iter().find(|key| key.id() == *id));
+        let key = file.key.as_ref().and_then(|id| self.asked.payload_keys.iter().find(|key| key.id() == *id));
         let contents = match key {
             Some(key) => encrypted::read_payloads(self.ledger, file.first_seq, &bytes, key),
             None => parquet::read(file.table, self.ledger, file.first_seq, &bytes),
@@ -361,6 +362,9 @@ impl Walk<'_> {
         }
         if let Some(what) = self.calls.take(&row.record) {
             self.find_record(seq, what);
+        }
+        for (level, what) in self.people.take(self.ledger, &row.record, self.asked.signers.as_ref()) {
+            self.find(level, Some(seq), format!("record {seq}"), what);
         }
         // Chain and tree go on from the hash as stored: one changed record is then one finding, and a stored hash
         // that was changed along with it breaks the next record and the root.

@@ -2,13 +2,14 @@
 //!
 //! What each level means is in `schema/FORMAT.md` §8. [`verify_evidence`] checks L0 (bytes and signatures), L1 (structure and
 //! statistics), L2 (record hashes, chain, tree, payload commitments, calls and their outcomes), L3 (the windows log) and L5
-//! (completeness against the log). L4 (witnesses, timestamps) needs a policy or a CA, and is checked by whoever has one; it is
-//! never reported as passed here.
+//! (completeness against the log); and L6 (whose keys signed approvals and reviews), where the caller says whose keys are whose.
+//! L4 (witnesses, timestamps) needs a policy or a CA, and is checked by whoever has one; it is never reported as passed here.
 
 mod calls;
 mod evidence;
 mod ledger;
 mod log;
+mod people;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod tests;
 pub use evidence::{Asked, EvidenceReport, verify_evidence};
 pub use ledger::standing;
 pub use log::{ENTRIES_MAX, Log};
+pub use people::{GRACE_MICROS, Ground, Opened, Vouched};
 pub use source::{Name, Source};
 
 use crate::{Hash, LedgerId, seal::State};
@@ -39,11 +41,13 @@ pub enum Level {
     L4,
     /// Completeness of what was asked for.
     L5,
+    /// Whose keys signed the approvals and reviews; with `require_approval`, that there are some.
+    L6,
 }
 
 impl Level {
     /// All levels, lowest first.
-    pub const ALL: [Self; 6] = [Self::L0, Self::L1, Self::L2, Self::L3, Self::L4, Self::L5];
+    pub const ALL: [Self; 7] = [Self::L0, Self::L1, Self::L2, Self::L3, Self::L4, Self::L5, Self::L6];
 
     /// What the level covers, for people.
     pub fn title(self) -> &'static str {
@@ -54,6 +58,7 @@ impl Level {
             Self::L3 => "windows log",
             Self::L4 => "witnesses and timestamps",
             Self::L5 => "completeness",
+            Self::L6 => "approvals by people",
         }
     }
 }
@@ -169,7 +174,11 @@ pub struct Report {
     /// The signed files as redactions left them.
     pub files: Vec<Standing>,
     /// A verdict a level, in the order of [`Level::ALL`].
-    pub verdicts: [Verdict; 6],
+    pub verdicts: [Verdict; 7],
+    /// The sessions that it opens, and what each rests on.
+    pub sessions: Vec<Opened>,
+    /// Reviews, of sessions of this window or of another.
+    reviews: Vec<people::Review>,
     /// What does not hold.
     pub findings: Findings,
 }
@@ -202,7 +211,16 @@ impl Report {
         }
     }
 
-    /// Whether nothing that was looked at below completeness failed.
+    /// Adds what does not hold of a record, whose level then fails.
+    fn find_record(&mut self, level: Level, seq: u64, what: String) {
+        self.findings.add(Finding { level, seq: Some(seq), place: format!("record {seq}"), what });
+        self.set_verdict(level, Verdict::Fail);
+        if level == Level::L2 && self.verdict(Level::L6) == Verdict::Pass {
+            self.set_verdict(Level::L6, Verdict::NotChecked);
+        }
+    }
+
+    /// Whether nothing that was looked at failed, but for completeness.
     pub fn holds(&self) -> bool {
         Level::ALL.into_iter().all(|level| level == Level::L5 || self.verdict(level) != Verdict::Fail)
     }

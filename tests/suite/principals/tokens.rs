@@ -267,7 +267,7 @@ fn the_command_line_reads_a_token_from_a_file_standard_input_or_the_environment_
     );
 
     drop(gateway);
-    assert!(fs::read_to_string(&log).unwrap().contains("TRACE"), "it has said all that it can say");
+    assert!(fs::read_to_string(&log).unwrap().contains("DEBUG"), "it has said all that it can say");
     let written = files_below(&home).into_iter().chain([log]);
     for file in written {
         let bytes = fs::read(&file).unwrap();

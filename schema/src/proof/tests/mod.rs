@@ -45,9 +45,9 @@ fn no_more_is_passed_than_was_checked() {
     let bundle = ledger.prove(OUTCOME, Reveal::Nothing, None).unwrap().encode().unwrap();
     let verdicts = |asked: &Asked| check(&bundle, asked).verdicts;
     use Verdict::{Fail, NotChecked, Pass};
-    assert_eq!(verdicts(&asked(1, &[])), [Pass, NotChecked, Pass, NotChecked, NotChecked, NotChecked]);
-    assert_eq!(verdicts(&asked(1, &[ledger.pin()])), [Pass, NotChecked, Pass, Pass, NotChecked, NotChecked]);
-    assert_eq!(verdicts(&asked(7, &[])), [NotChecked, NotChecked, NotChecked, Fail, NotChecked, NotChecked]);
+    assert_eq!(verdicts(&asked(1, &[])), [Pass, NotChecked, Pass, NotChecked, NotChecked, NotChecked, NotChecked]);
+    assert_eq!(verdicts(&asked(1, &[ledger.pin()])), [Pass, NotChecked, Pass, Pass, NotChecked, NotChecked, NotChecked]);
+    assert_eq!(verdicts(&asked(7, &[])), [NotChecked, NotChecked, NotChecked, Fail, NotChecked, NotChecked, NotChecked]);
     assert_eq!(verdicts(&Asked::default())[Level::L3 as usize], Fail);
 }
 
