@@ -3,6 +3,7 @@
 //! Who may use it is who may open the socket: the home is private. The peer's user id goes into each record.
 
 pub mod api;
+mod arrivals;
 pub mod client;
 mod identity;
 mod redact;
@@ -45,6 +46,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/close", post(close_session))
         .route("/v1/sessions/{id}/revoke", post(revoke_session))
         .route("/v1/sessions/{id}/env", get(environment))
+        .route("/v1/sessions/{id}/arrivals", post(arrivals::arrivals))
         .route("/v1/keys", get(list_keys))
         .route("/v1/keys/rotate", post(rotate_key))
         .route("/v1/parts", post(cut))
