@@ -232,6 +232,9 @@ fn judge(program: &Program, contacts: &Contacts, arrivals: &[&Arrival], places: 
     }
     let troubles = troubles(&line, arrivals, names, plain_http);
     line.verdict = verdict(&line, &troubles, names);
+    if line.verdict == Verdict::Names {
+        line.notes.push("it asked name servers and connected nowhere; through the proxy it would not have to ask".to_owned());
+    }
     line.advice = troubles.iter().flat_map(|trouble| advice(program, *trouble, way)).collect();
     line.notes.extend(refusals(arrivals));
     line

@@ -40,7 +40,7 @@ pub async fn run(command: &[OsString], session: &[(String, String)], shape: impl
     // Opened for both ends, so that neither waits for the other to be opened.
     let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&path)?;
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-yy", "-v", "-s", STRING_BYTES, "-e", "signal=none", "-e"]).arg(format!("trace={CALLS}"));
+    strace.args(["-f", "-q", "-yy", "-v", "-s", STRING_BYTES, "-e", "signal=none", "-e"]).arg(format!("trace={CALLS}"));
     strace.arg("-o").arg(&path).arg("--").args(command);
     shape(&mut strace);
     let mut child = strace.spawn()?;
