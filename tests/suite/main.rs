@@ -8,6 +8,7 @@ mod bodies;
 mod cli;
 mod clients;
 mod crash;
+mod doctor;
 mod footers;
 mod journey;
 mod kills;

@@ -1,12 +1,15 @@
 //! A program among the command's processes: its name, what of its environment matters, where it connected.
 
 use super::strace::{Exec, Transport};
+use rustix::fs::OFlags;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::Read,
     net::SocketAddr,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::Path,
+    process::ExitStatus,
 };
 
 /// Bytes of a script's first line, as the kernel reads it.
@@ -128,6 +131,12 @@ impl Seen {
     }
 }
 
+/// As a shell says it: the command's own code, or 128 and the signal's number.
+pub(super) fn exit_code(status: ExitStatus) -> Option<u8> {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok())
+}
+
 /// A script's name with what runs it, or a program's own.
 fn named(exec: &Exec) -> (String, Option<String>) {
     let program = base(&exec.file);
@@ -154,7 +163,10 @@ fn named(exec: &Exec) -> (String, Option<String>) {
 /// What the first line of a script names. `env` is passed over: it becomes the interpreter, which is seen by itself.
 fn interpreter_of(file: &str) -> Option<String> {
     let mut start = Vec::new();
-    File::open(file).ok()?.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut start).ok()?;
+    // A pipe that has come in its place meanwhile is not waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(file).ok()?;
+    file.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let name = base(String::from_utf8_lossy(line).split_whitespace().next()?);
     (name != "env").then_some(name)

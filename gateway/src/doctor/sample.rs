@@ -2,7 +2,7 @@
 //! which strace is missing or may not trace. Misses connections that are shorter than the time between two looks.
 
 use super::{
-    program::{Program, Seen},
+    program::{Program, Seen, exit_code},
     strace::{Exec, Transport, plain},
 };
 use crate::limits::DOCTOR_SAMPLE_EVERY;
@@ -11,7 +11,6 @@ use std::{
     ffi::OsString,
     fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::process::ExitStatusExt,
     path::Path,
 };
 use tokio::process::Command;
@@ -40,9 +39,7 @@ pub async fn run(command: &[OsString], session: &[(String, String)], shape: impl
         // The loser is a look that has not begun.
         tokio::select! {
             status = child.wait() => {
-                let status = status?;
-                let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-                sampler.seen.exit_code = code.and_then(|code| u8::try_from(code).ok()).or(Some(u8::MAX));
+                sampler.seen.exit_code = exit_code(status?);
                 sampler.seen.doubts.push(DOUBT.to_owned());
                 return Ok(Some(sampler.seen));
             }
@@ -200,6 +197,21 @@ mod tests {
         for bad in ["", "0100007F", "01:02", "0100007F:FFFFF", "é100007F:01"] {
             assert_eq!(address(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_look_finds_a_connection_once_and_whose_it_is() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _accepted = listener.accept().unwrap();
+        let mut sampler = Sampler { known: BTreeSet::from([std::process::id()]), ..Sampler::default() };
+        sampler.look();
+        sampler.look();
+        let (program, to) = &sampler.seen.ends[&stream.local_addr().unwrap()];
+        assert_eq!(*to, listener.local_addr().unwrap());
+        let tries = sampler.seen.programs[program].streams[to];
+        assert_eq!(tries.all, 1, "a second look is not a second connection, and what came in is none");
+        assert!(!sampler.seen.ends.contains_key(&listener.local_addr().unwrap()));
     }
 
     #[test]

@@ -154,8 +154,9 @@ fn connect(arguments: &str) -> Result<Option<Event>, LineError> {
         return Ok(None);
     }
     let (descriptor, rest) = descriptor(arguments).ok_or(LineError("a connect without a socket"))?;
-    // A datagram socket that is given up has no address, and neither has a socket of the machine itself.
-    let Some(to) = address(rest)? else { return Ok(None) };
+    // A datagram socket that is given up has no address, and a path may hold anything.
+    let family = rest.trim_start_matches([',', ' ', '{']);
+    let Some(to) = (if family.starts_with("sa_family=AF_INET") { address(rest)? } else { None }) else { return Ok(None) };
     let transport = transport(descriptor).ok_or(LineError("a connect of an unknown protocol"))?;
     let failed = result.starts_with('-') && !["EINPROGRESS", "EINTR", "EALREADY"].iter().any(|going| result.contains(going));
     Ok(Some(Event::Connect { transport, to, failed }))

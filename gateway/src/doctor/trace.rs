@@ -2,17 +2,13 @@
 //! messages is never on a disk.
 
 use super::{
-    program::Seen,
+    program::{Seen, exit_code},
     strace::{CALLS, Reader},
     tree::Tree,
 };
 use crate::limits::{DOCTOR_LINE_BYTES_MAX, DOCTOR_TAIL_WAIT};
 use rustix::fs::{CWD, FileType, mknodat};
-use std::{
-    ffi::OsString,
-    io,
-    process::{ExitStatus, Stdio},
-};
+use std::{ffi::OsString, io, process::Stdio};
 use tokio::{
     net::unix::pipe,
     process::Command,
@@ -45,8 +41,8 @@ pub async fn run(command: &[OsString], session: &[(String, String)], shape: impl
     shape(&mut strace);
     let mut child = strace.spawn()?;
     let mut trace = Trace { reader: Reader::default(), tree: Tree::new(session), rest: Vec::new(), unread: 0 };
-    let (mut over, mut left, mut ended) = (false, false, None);
-    while !over {
+    let (mut over, mut left, mut ended) = (None, false, None);
+    while over.is_none() {
         if trace.tree.ended() {
             ended.get_or_insert_with(Instant::now);
         }
@@ -57,10 +53,7 @@ pub async fn run(command: &[OsString], session: &[(String, String)], shape: impl
                 ready?;
                 trace.drain(&pipe)?;
             }
-            status = child.wait() => {
-                let _: ExitStatus = status?;
-                over = true;
-            }
+            status = child.wait() => over = Some(status?),
             () = sleep_until(ended.map_or_else(Instant::now, |ended| ended + DOCTOR_TAIL_WAIT)), if ended.is_some() && !left => {
                 // Processes that stay behind are let go, and go on.
                 child.start_kill()?;
@@ -72,7 +65,10 @@ pub async fn run(command: &[OsString], session: &[(String, String)], shape: impl
     if trace.tree.is_empty() {
         return Ok(None);
     }
-    Ok(Some(trace.seen(left)))
+    let mut seen = trace.seen(left);
+    // Where a signal ended the command, strace ends itself by the same one and says no more.
+    seen.exit_code = seen.exit_code.or(over.and_then(exit_code));
+    Ok(Some(seen))
 }
 
 struct Trace {

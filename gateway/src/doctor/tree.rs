@@ -23,6 +23,7 @@ pub struct Tree {
     /// Sockets that were seen already: each of a task's calls shows its socket again.
     used: HashSet<(usize, SocketAddr, SocketAddr)>,
     lines: u64,
+    ended: bool,
     exit_code: Option<u8>,
 }
 
@@ -66,7 +67,7 @@ impl Tree {
             Event::Ended(code) => {
                 self.alive.remove(&number);
                 if task == 0 {
-                    self.exit_code = code.or(Some(u8::MAX));
+                    (self.ended, self.exit_code) = (true, code);
                 }
             }
             Event::Socket { local, remote, .. } if !self.used.insert((task, local, remote)) => {}
@@ -81,7 +82,7 @@ impl Tree {
 
     /// Whether the command itself has ended; others of its tasks may go on.
     pub fn ended(&self) -> bool {
-        self.exit_code.is_some()
+        self.ended
     }
 
     /// What the programs did.

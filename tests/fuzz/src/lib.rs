@@ -21,6 +21,7 @@ mod redact;
 mod samples;
 #[cfg(test)]
 mod smoke;
+mod strace;
 mod timestamp;
 mod witness;
 
@@ -98,4 +99,5 @@ targets! {
     redact_form: redact::form, redact::form_seeds;
     redact_body: redact::body, redact::body_seeds;
     redact_headers: redact::headers, redact::headers_seeds;
+    strace: strace::trace, strace::seeds;
 }
