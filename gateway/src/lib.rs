@@ -26,6 +26,7 @@
 //! | witnesses and timestamps: who is told when | [`anchor`] |
 //! | command line | [`cli`], a file a command |
 //! | administration over a Unix socket | [`admin`] |
+//! | did a tool's traffic really come through here? | [`doctor`] |
 //! | the witness that another person runs | [`witness`] |
 //! | wiring, start, stop | [`app`] |
 //! | the folder with everything a gateway owns | [`home`] · its keys: [`keyring`] · evidence as a verifier reads it: [`evidence`] |
@@ -53,6 +54,7 @@ pub mod clock;
 pub mod config;
 pub mod contain;
 pub mod crypto;
+pub mod doctor;
 pub mod egress;
 pub mod evidence;
 pub mod exchange;

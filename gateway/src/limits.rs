@@ -193,3 +193,18 @@ pub const JWKS_KEPT: Duration = Duration::from_secs(3_600);
 pub const JWKS_FETCH_EVERY: Duration = Duration::from_secs(10);
 /// Bytes of a signature that was made elsewhere: by the longest RSA key, with room.
 pub const SIGNATURE_BYTES_MAX: u64 = 16 << 10;
+
+/// Events of a trace that `doctor` keeps: a plan over hundreds of resources makes some thousand; this many are some 100 MiB.
+pub const DOCTOR_EVENTS_MAX: usize = 1_000_000;
+/// Bytes of one line of a trace: the start of a program with all of its environment, as the kernel bounds a usual one.
+pub const DOCTOR_LINE_BYTES_MAX: usize = 4 << 20;
+/// How long `doctor` watches what the command left behind in the background.
+pub const DOCTOR_TAIL_WAIT: Duration = Duration::from_secs(2);
+/// How often `/proc` is looked at where nothing can be traced: a TLS handshake with a far host takes longer.
+pub const DOCTOR_SAMPLE_EVERY: Duration = Duration::from_millis(10);
+/// How long `doctor` waits for the records of connections that it saw: a failed handshake is written after the client has gone.
+pub const DOCTOR_SETTLE_WAIT: Duration = Duration::from_secs(2);
+/// How often it asks for them in that time; each time a part is cut.
+pub const DOCTOR_SETTLE_EVERY: Duration = Duration::from_millis(200);
+/// Records that one question about a session's arrivals is answered with.
+pub const ARRIVALS_MAX: usize = 10_000;

@@ -9,6 +9,7 @@ mod botocore;
 mod cli;
 mod clients;
 mod crash;
+mod doctor;
 mod footers;
 mod jit;
 mod journey;

@@ -88,6 +88,60 @@ pub struct WindowView {
     pub unreviewed: Vec<String>,
 }
 
+/// `POST /v1/sessions/{id}/arrivals`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookForArrivals {
+    /// Since when, as an earlier answer's `time`; nothing to be told no more than where the gateway is.
+    pub since: Option<i64>,
+}
+
+/// What of a session arrived at the gateway, and where it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// Now by the gateway's clock, in microseconds since 1970 UTC.
+    pub time: i64,
+    /// Where clients connect, `IP:PORT`.
+    pub listen: Vec<String>,
+    /// Where the configured routes lead, `IP:PORT`.
+    pub upstreams: Vec<String>,
+    /// What arrived, also of connections that named no session.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// Something that arrived and was recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Arrival {
+    /// What it was.
+    pub what: Arrived,
+    /// The session, where the connection named one.
+    pub session: Option<String>,
+    /// The client's `IP:PORT`.
+    pub client: String,
+    /// The host that was asked for.
+    pub host: Option<String>,
+    /// The operation, where the call has a name.
+    pub operation: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// What the client was told, of a refusal.
+    pub message: Option<String>,
+}
+
+/// What arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrived {
+    /// A call that was permitted.
+    Call,
+    /// A tunnel to a host that is not opened.
+    Tunnel,
+    /// A call or connection that was refused.
+    Refusal,
+    /// A TLS handshake that the client broke off.
+    Handshake,
+}
+
 /// `POST /v1/payload-reads`
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

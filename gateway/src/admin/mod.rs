@@ -3,6 +3,7 @@
 //! Who may use it is who may open the socket: the home is private. The peer's user id goes into each record.
 
 pub mod api;
+mod arrivals;
 pub mod client;
 mod identity;
 mod principals;
@@ -52,6 +53,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/statement", post(sessions::statement))
         .route("/v1/sessions/{id}/review", post(sessions::review))
         .route("/v1/sessions/{id}/env", get(sessions::environment))
+        .route("/v1/sessions/{id}/arrivals", post(arrivals::arrivals))
         .route("/v1/requests", get(requests::list).post(requests::make))
         .route("/v1/requests/{id}", get(requests::show))
         .route("/v1/requests/{id}/statement", post(requests::statement))

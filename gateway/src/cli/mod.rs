@@ -1,10 +1,11 @@
 //! The command line: a file a command, each with its arguments, its help and what it does.
 //!
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
-//! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran.
+//! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran; so does `doctor`.
 
 mod anchors;
 mod bundle;
+mod doctor;
 mod erase;
 mod hold;
 mod keys;
@@ -54,6 +55,8 @@ enum Command {
     /// See who the directory of principals knows, and who it would take you for
     #[command(subcommand)]
     Principal(principal::Command),
+    /// Say whether a tool's traffic comes through the gateway, and what to set if not
+    Doctor(doctor::Args),
     /// Hand over to a new identity key, and list those that there were
     #[command(subcommand)]
     Keys(keys::Command),
@@ -129,6 +132,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
         Command::Principal(command) => runtime.block_on(principal::run(&home, command)),
+        Command::Doctor(args) => runtime.block_on(doctor::run(&home, args)),
         Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),
         Command::Prove(args) => runtime.block_on(prove::run(&home, args)),

@@ -23,6 +23,7 @@ mod samples;
 mod sigv4;
 #[cfg(test)]
 mod smoke;
+mod strace;
 mod timestamp;
 mod witness;
 
@@ -111,4 +112,5 @@ targets! {
     redact_form: redact::form, redact::form_seeds;
     redact_body: redact::body, redact::body_seeds;
     redact_headers: redact::headers, redact::headers_seeds;
+    strace: strace::trace, strace::seeds;
 }
