@@ -3,9 +3,9 @@
 use crate::{
     admin,
     anchor::Anchoring,
+    broker::{Broker, Brokered},
     clock::Clock,
     config::Config,
-    broker::{Broker, Brokered},
     egress::{
         body::HeldBodies,
         credentials::Sources,
@@ -30,8 +30,8 @@ use crate::{
     limits::{CAPTURE_BYTES_MAX, CONNECTIONS_MAX, HOUSEKEEPING_EVERY, STOP_DRAIN_WAIT, TICK_EVERY},
     principals::{Known, Principals, spent::Spent},
     sessions::{
-        self, Ledgers, SessionError, Sessions, grants::request_of, notify::Notifier, right::Right, signers::Approvers, store::Store,
-        token::TokenKey,
+        self, Ledgers, SessionError, Sessions, grants::request_of, notify::Notifier, right::Right, signers::Approvers,
+        store::Store, token::TokenKey,
     },
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

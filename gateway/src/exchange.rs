@@ -85,8 +85,7 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
 
     // Who signed it, and what is it? Read as much of the body as these two take, mask, name.
     let signer = Signer::of(gateway, &parts);
-    let capture_bytes =
-        signer.session().or(tunnel.caller.session.as_ref()).map_or(gateway.config.capture_bytes, |s| gateway.capture_bytes(s));
+    let capture_bytes = gateway.capture_bytes(signer.session().or(tunnel.caller.session.as_ref()).map(|session| &**session));
     let ahead = read_ahead(&parts.headers, body, signer.needs(), capture_bytes, gateway).await?;
     interpret(&parts, &uri, &ahead, capture_bytes, sheet);
 

@@ -114,13 +114,11 @@ async fn set_up(home: &Path, args: &Args) -> Result<Bench, Failure> {
     }
     let request = OpenSession {
         window: window.clone(),
-        principal: args.principal.clone().unwrap_or_else(|| "unknown".to_owned()),
-        kind: args.kind.clone(),
-        acting_for: None,
-        account: None,
-        role: None,
+        principal: Some(args.principal.clone().unwrap_or_else(|| "unknown".to_owned())),
+        kind: Some(args.kind.clone()),
         duration: args.duration.clone(),
         reason,
+        ..OpenSession::default()
     };
     let own_window = own_window.then_some(window);
     match session::open(home, request).await {
