@@ -208,6 +208,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let secure = config.listen_tls.as_ref().map(|tls| Secure::new(tls, &authority, &clock).map(Arc::new));
     let secure = secure.transpose().map_err(StartError::Secure)?;
     let known = config.principals.as_deref().map(Known::watch).transpose().map_err(StartError::Principals)?;
+    let own: Vec<_> = std::iter::once(listen).chain(listener_tls.as_ref().map(|(_, address)| *address)).collect();
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
@@ -232,6 +233,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
     let principals = Principals::new(known, trust_domain, Spent::open(store.pool().clone()).await?);
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
+    let sources = Sources::new(config.accounts(), &upstreams, &own, clock.clone(), ledger.clone());
     let access = sessions::Start {
         store,
         ledger: ledger.clone(),
@@ -240,6 +242,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         access: config.access(),
         approvers: Approvers::new(config.approvers.as_deref()),
         notifier: Notifier::new(config.notified()).map_err(StartError::Notifier)?,
+        sources: sources.clone(),
         gateway: name.clone(),
     };
     let led_from = |window: &str| {
@@ -270,7 +273,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         sessions,
         principals,
         broker: Broker::default(),
-        sources: Sources,
+        sources,
         held_bodies: HeldBodies::default(),
         upstreams,
         authority,
@@ -412,6 +415,8 @@ impl Running {
         };
         // What is still open after the wait is listed as unknown by the next start.
         let in_time = tokio::time::timeout(STOP_DRAIN_WAIT, drained).await.is_ok();
+        // Before the ledger stops, into which they write that a role was assumed.
+        gateway.sources.stop().await;
         let redactor = gateway.redactor.clone();
         // What it was taking away when it panicked, the next start settles.
         let _ = tokio::task::spawn_blocking(move || redactor.stop()).await;

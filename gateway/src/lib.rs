@@ -20,6 +20,7 @@
 //! | what | where |
 //! |---|---|
 //! | AWS signatures: checked, and made anew with the real credential | [`sigv4`] |
+//! | where the real credentials come from: accounts, sources, roles | [`egress::credentials`] |
 //! | windows, sessions, tokens, their store | [`sessions`] |
 //! | who the principals are, and their proofs | [`principals`] |
 //! | chains, journal, parts, seals, recovery | [`ledger`] |

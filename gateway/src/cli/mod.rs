@@ -109,6 +109,8 @@ pub fn main() -> ExitCode {
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("SEALGATE_LOG").unwrap_or_else(|_| "warn".into());
+    // It logs a container's token that is no header, and all that a credential process says. What failed, we say ourselves.
+    let filter = "aws_config=off".parse().into_iter().fold(filter, tracing_subscriber::EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,0 +1,138 @@
+//! Credentials that were got, until they end: one getting at a time for each, the next one ahead of the end, and a failure is the
+//! answer for a moment. What it costs to lose one is to get it again.
+
+use super::SourceError;
+use crate::limits::{SOURCE_FAILURE_KEPT, SOURCE_REFRESH_AHEAD};
+use aws_credential_types::Credentials;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// The place of one credential.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    state: Mutex<State>,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Option<Held>,
+    failed: Option<(Instant, SourceError)>,
+    is_getting: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    credential: Credentials,
+    /// When the next one is got; never, for one without an end.
+    renew: Option<SystemTime>,
+}
+
+/// What there is to do for somebody who needs the credential.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// Use this one, and get the next where a getting is handed out.
+    Use(Credentials, Option<Getting>),
+    /// It failed a moment ago.
+    Failed(SourceError),
+    /// Get it.
+    Get(Getting),
+    /// Somebody is getting it.
+    Wait,
+}
+
+/// The right to get the credential: one at a time for each slot. Dropped without a word, it is free for the next.
+#[derive(Debug)]
+pub(super) struct Getting {
+    slot: Arc<Slot>,
+}
+
+/// A slot as a listing shows it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    pub(super) access_key_id: Option<String>,
+    pub(super) expires: Option<SystemTime>,
+    pub(super) trouble: Option<SourceError>,
+}
+
+impl Slot {
+    /// What to do at `now` for somebody who needs it until `until`: one that lasts as long is not renewed.
+    pub(super) fn look(self: &Arc<Self>, now: SystemTime, until: SystemTime) -> Look {
+        let mut state = self.state();
+        let valid = state.held.clone().filter(|held| held.credential.expiry().is_none_or(|expiry| now < expiry));
+        let failed = state.failed.clone().filter(|(when, _)| when.elapsed() < SOURCE_FAILURE_KEPT).map(|(_, error)| error);
+        let is_free = !state.is_getting && failed.is_none();
+        let mut getting = || {
+            state.is_getting = true;
+            Getting { slot: self.clone() }
+        };
+        match (valid, failed) {
+            (Some(held), _) => {
+                let is_due = held.is_due(now, until) && is_free;
+                Look::Use(held.credential, is_due.then(&mut getting))
+            }
+            (None, Some(error)) => Look::Failed(error),
+            (None, None) if is_free => Look::Get(getting()),
+            (None, None) => Look::Wait,
+        }
+    }
+
+    /// Told when a getting that is under way is over. Has to be asked for before [`Slot::look`].
+    pub(super) fn settled(&self) -> tokio::sync::futures::Notified<'_> {
+        self.settled.notified()
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        let state = self.state();
+        let credential = state.held.as_ref().map(|held| &held.credential);
+        Seen {
+            access_key_id: credential.map(|credential| credential.access_key_id().to_owned()),
+            expires: credential.and_then(Credentials::expiry),
+            trouble: state.failed.as_ref().map(|(_, error)| error.clone()),
+        }
+    }
+
+    // A panic while it is held leaves whole values: each change is one assignment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn new(credential: Credentials, now: SystemTime) -> Self {
+        let renew = credential.expiry().map(|expiry| {
+            // A source that gives less than twice as long would be asked for every call.
+            let lasts = expiry.duration_since(now).unwrap_or(Duration::ZERO);
+            expiry.checked_sub(SOURCE_REFRESH_AHEAD.min(lasts / 2)).unwrap_or(expiry)
+        });
+        Self { credential, renew }
+    }
+
+    fn is_due(&self, now: SystemTime, until: SystemTime) -> bool {
+        self.renew.is_some_and(|renew| renew <= now) && self.credential.expiry().is_some_and(|expiry| expiry < until)
+    }
+}
+
+impl Getting {
+    /// What came of it. A failure leaves the credential that there is.
+    pub(super) fn settle(self, got: Result<Credentials, SourceError>, now: SystemTime) {
+        let mut state = self.slot.state();
+        match got {
+            Ok(credential) => {
+                state.held = Some(Held::new(credential, now));
+                state.failed = None;
+            }
+            Err(error) => state.failed = Some((Instant::now(), error)),
+        }
+    }
+}
+
+impl Drop for Getting {
+    fn drop(&mut self) {
+        self.slot.state().is_getting = false;
+        self.slot.settled.notify_waiters();
+    }
+}
