@@ -6,9 +6,9 @@ use crate::limits::{SOURCE_FAILURE_KEPT, SOURCE_REFRESH_AHEAD};
 use aws_credential_types::Credentials;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 /// The place of one credential.
 #[derive(Debug, Default)]
@@ -134,5 +134,90 @@ impl Drop for Getting {
     fn drop(&mut self) {
         self.slot.state().is_getting = false;
         self.slot.settled.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn credential(id: &str, expires: Option<u64>) -> Credentials {
+        Credentials::new(id, "secret", None, expires.map(at), "a test")
+    }
+
+    fn error() -> SourceError {
+        SourceError::Late("a".into())
+    }
+
+    /// A slot that was filled at second 0.
+    fn filled(expires: Option<u64>) -> Arc<Slot> {
+        let slot = Arc::<Slot>::default();
+        let Look::Get(getting) = slot.look(at(0), at(10_000)) else { panic!("an empty slot is filled") };
+        getting.settle(Ok(credential("first", expires)), at(0));
+        slot
+    }
+
+    /// `use`, `use+get`, …
+    fn word(look: &Look) -> &'static str {
+        match look {
+            Look::Use(_, None) => "use",
+            Look::Use(_, Some(_)) => "use+get",
+            Look::Failed(_) => "failed",
+            Look::Get(_) => "get",
+            Look::Wait => "wait",
+        }
+    }
+
+    #[test]
+    fn one_gets_and_the_others_wait() {
+        let slot = Arc::<Slot>::default();
+        let getting = slot.look(at(0), at(9_000));
+        assert_eq!(word(&getting), "get");
+        assert_eq!(word(&slot.look(at(0), at(9_000))), "wait");
+        drop(getting);
+        assert_eq!(word(&slot.look(at(0), at(9_000))), "get", "who gave up leaves it to the next");
+    }
+
+    #[test]
+    fn the_next_is_got_ahead_of_the_end_and_the_old_one_used_meanwhile() {
+        for (expires, now, until, expected) in [
+            (Some(3_600), 3_299, 9_000, "use"),
+            (Some(3_600), 3_300, 9_000, "use+get"),
+            (Some(3_600), 3_599, 9_000, "use+get"),
+            (Some(3_600), 3_600, 9_000, "get"),
+            (Some(3_600), 3_599, 3_600, "use"),
+            (Some(100), 49, 9_000, "use"),
+            (Some(100), 50, 9_000, "use+get"),
+            (None, 1_000_000, 2_000_000, "use"),
+        ] {
+            assert_eq!(word(&filled(expires).look(at(now), at(until))), expected, "{expires:?} {now} {until}");
+        }
+        let slot = filled(Some(3_600));
+        let first = slot.look(at(3_500), at(9_000));
+        assert_eq!(word(&slot.look(at(3_500), at(9_000))), "use", "one gets the next");
+        let Look::Use(_, Some(getting)) = first else { panic!("it is due") };
+        getting.settle(Ok(credential("second", Some(7_000))), at(3_500));
+        let Look::Use(credential, None) = slot.look(at(3_700), at(9_000)) else { panic!("there is a new one") };
+        assert_eq!(credential.access_key_id(), "second");
+    }
+
+    #[test]
+    fn a_failure_is_the_answer_for_a_moment_and_leaves_what_is_valid() {
+        let slot = filled(Some(3_600));
+        let Look::Use(_, Some(getting)) = slot.look(at(3_500), at(9_000)) else { panic!("it is due") };
+        getting.settle(Err(error()), at(3_500));
+        assert_eq!(word(&slot.look(at(3_500), at(9_000))), "use", "the source is not asked again at once");
+        assert_eq!(word(&slot.look(at(3_600), at(9_000))), "failed");
+        assert_eq!(slot.seen().trouble, Some(error()));
+        let earlier = Instant::now().checked_sub(SOURCE_FAILURE_KEPT).unwrap();
+        slot.state().failed = Some((earlier, error()));
+        assert_eq!(word(&slot.look(at(3_500), at(9_000))), "use+get");
+        let Look::Get(getting) = slot.look(at(3_600), at(9_000)) else { panic!("it is over") };
+        getting.settle(Ok(credential("second", None)), at(3_600));
+        assert_eq!(slot.seen().trouble, None);
     }
 }
