@@ -108,11 +108,13 @@ impl Gateway {
         self.sessions.standing_window().map(|window| (*window).clone()).ok_or(LedgerError::Stopping)
     }
 
-    /// What is wrong with the operator's files that changed, and with what they lead to. Blocks for a look at them.
+    /// What is wrong with the operator's files that changed, and with what they lead to, credentials among them. Blocks for a look at
+    /// them.
     pub fn trouble(&self) -> Vec<String> {
         let tls = self.secure.as_ref().and_then(|secure| secure.trouble());
         let tls = tls.map(|why| format!("the files of listen_tls changed, and are not taken: {why}"));
-        self.principals.trouble().into_iter().chain(tls).collect()
+        let sources = self.sources.views().into_iter().filter_map(|account| account.trouble).map(|why| why.to_string());
+        self.principals.trouble().into_iter().chain(tls).chain(sources).collect()
     }
 
     /// How many bytes of each body are kept of a session's calls: of one that nobody approved, as many as can be.

@@ -143,6 +143,14 @@ impl Sources {
         self.0.accounts.iter().map(|account| self.view(account)).collect()
     }
 
+    /// An account, with its own credential at hand.
+    pub async fn probe(&self, account: &str) -> Result<AccountView, SourceError> {
+        let account = self.account(Some(account))?.clone();
+        let view = account.clone();
+        self.held(Wanted { account, role: None }, self.now()).await?;
+        Ok(self.view(&view))
+    }
+
     /// Ends what is under way. There are no credentials afterwards.
     pub async fn stop(&self) {
         self.0.stopping.cancel();
