@@ -22,6 +22,7 @@ mod refuse;
 mod secrets;
 mod signatures;
 mod simdisk;
+mod sources;
 mod syscalls;
 mod tamper;
 mod timestamps;
