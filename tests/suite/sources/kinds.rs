@@ -136,7 +136,8 @@ async fn a_source_that_fails_is_one_line_to_the_client_and_nothing_leaves() {
     assert_eq!(upstream.seen().len(), 0);
     let checked = command(&gateway.home, &["account", "check"]).output().unwrap();
     assert!(!checked.status.success() && said(&checked).contains("profile ops") && !said(&checked).contains("hunter2"));
-    assert!(gateway.ok(&["status"]).contains("account default"), "{}", gateway.ok(&["status"]));
+    let status = said(&command(&gateway.home, &["status"]).output().unwrap());
+    assert!(status.contains("account default: its source (profile ops) gave no credential"), "{status}");
     gateway.signal("TERM");
     let evidence = check::window(&gateway.home, "CHG-1");
     let refusals = evidence.of(&Kind::Refusal);

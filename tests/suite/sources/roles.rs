@@ -45,19 +45,20 @@ impl Sts {
         if self.refuses.load(Ordering::Relaxed) {
             let mut response = text(
                 "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:user/x is not \
-                 authorized to perform: sts:TagSession</Message></Error><RequestId>req-7</RequestId></ErrorResponse>",
+                 authorized to perform: sts:TagSession</Message></Error></ErrorResponse>",
             );
             *response.status_mut() = StatusCode::FORBIDDEN;
+            response.headers_mut().insert("x-amzn-requestid", "req-7".parse().unwrap());
             return response;
         }
-        let expires = rfc3339(clock.now() + seconds * 1_000_000);
-        text(format!(
-            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA{:016}</AccessKeyId><SecretAccessKey>role secret\
+        let (count, expires) = (asked.len(), rfc3339(clock.now() + seconds * 1_000_000));
+        let mut response = text(format!(
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA{count:016}</AccessKeyId><SecretAccessKey>role secret\
              </SecretAccessKey><SessionToken>role token</SessionToken><Expiration>{expires}</Expiration></Credentials>\
-             </AssumeRoleResult><ResponseMetadata><RequestId>req-{}</RequestId></ResponseMetadata></AssumeRoleResponse>",
-            asked.len(),
-            asked.len()
-        ))
+             </AssumeRoleResult></AssumeRoleResponse>"
+        ));
+        response.headers_mut().insert("x-amzn-requestid", format!("req-{count}").parse().unwrap());
+        response
     }
 }
 
