@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     egress::{
         body::HeldBodies,
-        credentials::Sources,
+        credentials::{SourceError, Sources},
         upstream::{SetUpError, Upstreams},
     },
     home::{Home, HomeError, socket},
@@ -167,6 +167,9 @@ pub enum StartError {
     /// The principals.
     #[error("the directory of principals: {0}")]
     Principals(String),
+    /// The accounts.
+    #[error(transparent)]
+    Sources(#[from] SourceError),
     /// The certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -234,6 +237,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let principals = Principals::new(known, trust_domain, Spent::open(store.pool().clone()).await?);
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
     let sources = Sources::new(config.accounts(), &upstreams, &own, clock.clone(), ledger.clone());
+    sources.check_profiles().await?;
     let access = sessions::Start {
         store,
         ledger: ledger.clone(),

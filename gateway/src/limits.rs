@@ -76,6 +76,8 @@ pub const SOURCE_CREDENTIALS_MAX: usize = 4_096;
 pub const SOURCE_REFRESH_AHEAD: Duration = Duration::from_secs(300);
 /// How long getting one may take, with tries again: below the 60 s that SDKs wait for an answer.
 pub const SOURCE_WAIT: Duration = Duration::from_secs(30);
+/// How long STS may take over a role, with tries again: well below [`SOURCE_WAIT`], so that what became of it is written down.
+pub const ROLE_WAIT: Duration = Duration::from_secs(15);
 /// How long a failure is the answer without asking the source again: SDKs try a 503 again within a second or two.
 pub const SOURCE_FAILURE_KEPT: Duration = Duration::from_secs(5);
 /// Times that a provider is asked for one credential.

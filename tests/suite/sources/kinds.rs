@@ -158,6 +158,26 @@ async fn a_source_that_fails_is_one_line_to_the_client_and_nothing_leaves() {
 }
 
 #[test]
+fn a_profile_that_is_not_there_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, config) = (folder.path().join("home"), folder.path().join("config"));
+    fs::write(&config, "[profile ops]\nregion = us-east-1\n").unwrap();
+    Gateway::start_as(&home, "", run(&home, &[])).signal("TERM");
+    for (source, profile, says) in [
+        ("profile", "oops", "[[account]] a: there is no profile oops"),
+        ("sso", "ops", "[[account]] a: profile ops is none of SSO"),
+    ] {
+        let account = format!(
+            "[[account]]\nname = \"a\"\nsource = \"{source}\"\nprofile = \"{profile}\"\nconfig_file = \"{}\"\n",
+            config.display()
+        );
+        fs::write(home.join("sealgate.toml"), format!("listen = \"127.0.0.1:0\"\n{account}")).unwrap();
+        let output = run(&home, &[]).output().unwrap();
+        assert!(!output.status.success() && said(&output).contains(says), "{}", said(&output));
+    }
+}
+
+#[test]
 fn without_an_account_the_environment_of_the_gateway_is_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [("AWS_ACCESS_KEY_ID", "AKIAOFTHEENVIRONMENT"), ("AWS_SECRET_ACCESS_KEY", "s")];

@@ -114,10 +114,21 @@ fn parts(arn: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn account(number: Option<&str>, roles: &[&str]) -> Account {
         let roles = roles.iter().map(|role| (*role).into()).collect();
         Account { config: AccountConfig { account: number.map(str::to_owned), roles, ..AccountConfig::implicit() } }
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_is_the_arn_of_a_role_whatever_was_named(named in "(arn:aws[a-z-]{0,4}:iam::[0-9]{11,13}:role/)?.{0,40}") {
+            if let Ok(Some(role)) = account(ONE, &[]).role(Some(&named)) {
+                prop_assert!(role.arn.starts_with("arn:aws") && role.arn.contains(":iam::111122223333:role/"), "{}", role.arn);
+                prop_assert!(role.arn.is_ascii() && !role.arn.contains(char::is_whitespace) && role.arn.contains(&named), "{}", role.arn);
+            }
+        }
     }
 
     const ONE: Option<&str> = Some("111122223333");

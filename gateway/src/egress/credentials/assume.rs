@@ -1,5 +1,5 @@
 //! A role, assumed for one session. That it is asked for is on disk before STS hears of it, and what became of it before the
-//! credential is used.
+//! credential is used. A crash between the two leaves the first record: STS may have given a credential, and nobody has it.
 
 use super::{
     SourceError,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::rfc3339,
     ledger::{Draft, Ledger},
-    limits::{SOURCE_TRIES, SOURCE_WAIT},
+    limits::{ROLE_WAIT, SOURCE_TRIES},
     sessions::describe,
 };
 use aws_credential_types::Credentials;
@@ -75,7 +75,7 @@ impl Assuming {
             .time_source(self.time.clone())
             .sleep_impl(TokioSleep::new())
             .retry_config(RetryConfig::standard().with_max_attempts(SOURCE_TRIES))
-            .timeout_config(TimeoutConfig::builder().operation_timeout(SOURCE_WAIT).build())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(ROLE_WAIT).build())
             .region(region)
             .credentials_provider(source)
             .build();

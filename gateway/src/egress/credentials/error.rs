@@ -39,6 +39,14 @@ pub enum SourceError {
         /// Why not.
         why: String,
     },
+    /// The profile is not there.
+    #[error("[[account]] {account}: {why}")]
+    Profile {
+        /// The account.
+        account: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The source has no credential to give.
     #[error("account {account}: its source ({from}) gave no credential: {why}")]
     Source {

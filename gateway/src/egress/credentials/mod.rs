@@ -116,6 +116,15 @@ impl Sources {
         }))
     }
 
+    /// Whether the profiles are there that accounts name. Asks no source.
+    pub async fn check_profiles(&self) -> Result<(), SourceError> {
+        for account in &self.0.accounts {
+            let wrong = |why| SourceError::Profile { account: account.name().to_owned(), why };
+            provider::check_profile(&account.config).await.map_err(wrong)?;
+        }
+        Ok(())
+    }
+
     /// The credential that a session's calls are signed with.
     pub async fn of(&self, session: &Arc<Session>) -> Result<Credentials, SourceError> {
         let account = self.account(session.account.as_deref())?.clone();

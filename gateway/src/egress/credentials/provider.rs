@@ -26,7 +26,11 @@ use aws_credential_types::{
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_sts::config::Region;
 use aws_smithy_async::time::TimeSource;
-use std::{sync::Arc, time::SystemTime};
+use aws_types::os_shim_internal::{Env, Fs};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+/// Whose STS is asked for a web identity where nothing says a region; it gives what every region of AWS's main partition takes.
+const SOME_REGION: &str = "us-east-1";
 
 /// The gateway's clock, as the SDK asks it.
 #[derive(Debug, Clone)]
@@ -38,6 +42,25 @@ impl TimeSource for SdkTime {
     }
 }
 
+/// Whether the profile that an account is of is there, and one of SSO where it has to be.
+pub(super) async fn check_profile(account: &AccountConfig) -> Result<(), String> {
+    let is_of_profile = account.profile.is_some() || matches!(account.source, SourceKind::Profile | SourceKind::Sso);
+    if !is_of_profile {
+        return Ok(());
+    }
+    let name = account.profile.clone().map(Cow::Owned);
+    let profiles =
+        aws_config::profile::load(&Fs::real(), &Env::real(), &files(account), name).await.map_err(|error| why(&error))?;
+    let name = profiles.selected_profile();
+    let found =
+        profiles.get_profile(name).ok_or_else(|| format!("there is no profile {name} in the files of the AWS configuration"))?;
+    let is_of_sso = ["sso_session", "sso_start_url"].iter().any(|key| found.get(key).is_some());
+    match account.source == SourceKind::Sso && !is_of_sso {
+        true => Err(format!("profile {name} is none of SSO: sign in with aws configure sso, or use source = \"profile\"")),
+        false => Ok(()),
+    }
+}
+
 /// What the source gives now, or what it said.
 pub(super) async fn fetch(account: &AccountConfig, client: &OwnClient, time: &SdkTime) -> Result<Credentials, String> {
     let region = region(account).await;
@@ -45,7 +68,7 @@ pub(super) async fn fetch(account: &AccountConfig, client: &OwnClient, time: &Sd
         .with_http_client(client.clone())
         .with_time_source(time.clone())
         .with_retry_config(RetryConfig::standard().with_max_attempts(SOURCE_TRIES))
-        .with_region(region);
+        .with_region(Some(region.unwrap_or(Region::from_static(SOME_REGION))));
     provide(account, settings).await.map_err(|error| why(&error))
 }
 
