@@ -30,6 +30,8 @@ fn run(home: &Path, variables: &[(&str, &str)]) -> Command {
     for proxy in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy"] {
         run.env(proxy, "http://127.0.0.1:9");
     }
+    // Never this machine's own metadata service, whatever the test gets wrong.
+    run.env("AWS_EC2_METADATA_DISABLED", "true");
     run.arg("--home").arg(home).arg("run").envs(variables.iter().copied());
     run
 }
@@ -88,7 +90,7 @@ fn sessions_of_several_accounts_call_as_their_own_roles() {
          [[account]]\nname = \"dev\"\naccount = \"444455556666\"\n{source}",
         moto.route()
     );
-    let mut gateway = start(&folder, &configuration, &[("AWS_EC2_METADATA_DISABLED", "true")]);
+    let mut gateway = start(&folder, &configuration, &[]);
     gateway.ok(&["window", "open", "CHG-1", "--title", "a test", "--for", "4h"]);
     for (more, arn) in [
         (&["--account", "prod", "--role", "deploy"][..], "arn:aws:sts::111122223333:assumed-role/deploy/alice"),
@@ -221,8 +223,12 @@ async fn a_machine_has_its_credential_from_its_metadata_service() {
     let address = plain(imds()).await;
     let route = format!("[[route]]\nhost = \"169.254.169.254\"\nto = \"{address}\"\n");
     let account = "[[account]]\nname = \"default\"\nsource = \"imds\"\n";
-    assert_eq!(key(&start(&folder, &format!("{route}{account}"), &[]), "default"), "ASIAOFTHEMACHINE");
-    assert_eq!(key(&start(&folder, &route, &[]), "default"), "ASIAOFTHEMACHINE", "the last of the default chain");
+    let enabled = [("AWS_EC2_METADATA_DISABLED", "false")];
+    assert_eq!(key(&start(&folder, &format!("{route}{account}"), &enabled), "default"), "ASIAOFTHEMACHINE");
+    assert_eq!(key(&start(&folder, &route, &enabled), "default"), "ASIAOFTHEMACHINE", "the last of the default chain");
+    let gateway = start(&folder, &route, &[]);
+    let output = command(&gateway.home, &["account", "check"]).output().unwrap();
+    assert!(!output.status.success() && said(&output).contains("ECS and IMDS were tried"), "{}", said(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,11 +26,12 @@ use std::{
 const MINUTE: i64 = 60 * 1_000_000;
 const ROLE: &str = "arn:aws:iam::111122223333:role/team/deploy";
 
-/// What the STS was asked, and whether it refuses.
+/// What the STS was asked, and whether it refuses or hangs.
 #[derive(Debug, Default)]
 struct Sts {
     asked: Mutex<Vec<String>>,
     refuses: AtomicBool,
+    hangs: AtomicBool,
 }
 
 impl Sts {
@@ -72,6 +73,9 @@ fn sts(state: Arc<Sts>, clock: Arc<SteppingClock>) -> Handler {
         let (state, clock) = (state.clone(), clock.clone());
         async move {
             let body = request.into_body().collect().await.unwrap().to_bytes();
+            if state.hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             state.answer(&clock, String::from_utf8(body.to_vec()).unwrap())
         }
     })
@@ -81,7 +85,7 @@ fn sts(state: Arc<Sts>, clock: Arc<SteppingClock>) -> Handler {
 struct Desk {
     gateway: TestGateway,
     sts: Arc<Sts>,
-    _upstream: Upstream,
+    upstream: Upstream,
 }
 
 impl Desk {
@@ -102,7 +106,7 @@ impl Desk {
         gateway.start().await;
         let sessions = &gateway.running().gateway.sessions;
         sessions.open_window("CHG-1", "a test", "24h".parse().unwrap(), "test").await.unwrap();
-        Self { gateway, sts: sts_state, _upstream: upstream }
+        Self { gateway, sts: sts_state, upstream }
     }
 
     /// A session with a role.
@@ -295,6 +299,25 @@ async fn what_was_got_for_a_session_goes_with_it() {
     assert_eq!(desk.sources().views()[0].assumed, 1);
     desk.gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
     assert_eq!(desk.sources().views()[0].assumed, 0);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_an_sts_that_hangs() {
+    let mut desk = Desk::open("[[account]]\nname = \"default\"\nSOURCE").await;
+    desk.sts.hangs.store(true, Ordering::Relaxed);
+    let session = desk.session(with_role("1h")).await;
+    let sources = desk.sources();
+    let call = tokio::spawn(async move { sources.of(&session).await });
+    let begun = async {
+        while desk.upstream.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), begun).await.expect("it is asked");
+    tokio::time::timeout(Duration::from_secs(10), desk.gateway.stop()).await.expect("it stops");
+    assert_eq!(call.await.unwrap().map(drop), Err(SourceError::Stopping));
+    let evidence = check::window(&desk.gateway.home(), "CHG-1");
+    assert_eq!(evidence.of(&Kind::Administration).len(), 1, "that it was asked is on record, and what became of it nobody knows");
 }
 
 #[tokio::test]

@@ -69,7 +69,14 @@ pub(super) async fn fetch(account: &AccountConfig, client: &OwnClient, time: &Sd
         .with_time_source(time.clone())
         .with_retry_config(RetryConfig::standard().with_max_attempts(SOURCE_TRIES))
         .with_region(Some(region.unwrap_or(Region::from_static(SOME_REGION))));
-    provide(account, settings).await.map_err(|error| why(&error))
+    provide(account, settings).await.map_err(|error| match account.source {
+        // What it says is of the last one that it tried, which is seldom the one that was meant.
+        SourceKind::Default => format!(
+            "{}; environment, profile, web identity, ECS and IMDS were tried: set source in [[account]] to the one that is meant",
+            why(&error)
+        ),
+        _ => why(&error),
+    })
 }
 
 async fn provide(account: &AccountConfig, settings: ProviderConfig) -> Provided {
