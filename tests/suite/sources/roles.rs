@@ -32,6 +32,8 @@ struct Sts {
     asked: Mutex<Vec<String>>,
     refuses: AtomicBool,
     hangs: AtomicBool,
+    /// Its clock is a day behind.
+    is_late: AtomicBool,
 }
 
 impl Sts {
@@ -52,7 +54,8 @@ impl Sts {
             response.headers_mut().insert("x-amzn-requestid", "req-7".parse().unwrap());
             return response;
         }
-        let (count, expires) = (asked.len(), rfc3339(clock.now() + seconds * 1_000_000));
+        let now = clock.now() - if self.is_late.load(Ordering::Relaxed) { 24 * 60 * MINUTE } else { 0 };
+        let (count, expires) = (asked.len(), rfc3339(now + seconds * 1_000_000));
         let mut response = text(format!(
             "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA{count:016}</AccessKeyId><SecretAccessKey>role secret\
              </SecretAccessKey><SessionToken>role token</SessionToken><Expiration>{expires}</Expiration></Credentials>\
@@ -299,6 +302,17 @@ async fn what_was_got_for_a_session_goes_with_it() {
     assert_eq!(desk.sources().views()[0].assumed, 1);
     desk.gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
     assert_eq!(desk.sources().views()[0].assumed, 0);
+}
+
+#[tokio::test]
+async fn a_credential_that_is_over_already_is_a_failure_and_not_asked_for_in_a_circle() {
+    let desk = Desk::open("[[account]]\nname = \"default\"\nSOURCE").await;
+    let session = desk.session(with_role("1h")).await;
+    desk.sts.is_late.store(true, Ordering::Relaxed);
+    let error = desk.key(&session).await.unwrap_err();
+    assert!(matches!(error, SourceError::Over(_)) && error.to_string().contains("clock"), "{error}");
+    assert_eq!(desk.key(&session).await.unwrap_err(), error);
+    assert_eq!(desk.sts.asked().len(), 1);
 }
 
 #[tokio::test]

@@ -44,10 +44,12 @@ pub(super) enum Look {
     Wait,
 }
 
-/// The right to get the credential: one at a time for each slot. Dropped without a word, it is free for the next.
+/// The right to get the credential: one at a time for each slot. Dropped without a word, it has failed: who waits is told, and does
+/// not begin the same at once.
 #[derive(Debug)]
 pub(super) struct Getting {
     slot: Arc<Slot>,
+    is_settled: bool,
 }
 
 /// A slot as a listing shows it.
@@ -67,7 +69,7 @@ impl Slot {
         let is_free = !state.is_getting && failed.is_none();
         let mut getting = || {
             state.is_getting = true;
-            Getting { slot: self.clone() }
+            Getting { slot: self.clone(), is_settled: false }
         };
         match (valid, failed) {
             (Some(held), _) => {
@@ -118,7 +120,8 @@ impl Held {
 
 impl Getting {
     /// What came of it. A failure leaves the credential that there is.
-    pub(super) fn settle(self, got: Result<Credentials, SourceError>, now: SystemTime) {
+    pub(super) fn settle(mut self, got: Result<Credentials, SourceError>, now: SystemTime) {
+        self.is_settled = true;
         let mut state = self.slot.state();
         match got {
             Ok(credential) => {
@@ -132,7 +135,12 @@ impl Getting {
 
 impl Drop for Getting {
     fn drop(&mut self) {
-        self.slot.state().is_getting = false;
+        let mut state = self.slot.state();
+        state.is_getting = false;
+        if !self.is_settled {
+            state.failed = Some((Instant::now(), SourceError::Broken));
+        }
+        drop(state);
         self.slot.settled.notify_waiters();
     }
 }
@@ -179,7 +187,7 @@ mod tests {
         assert_eq!(word(&getting), "get");
         assert_eq!(word(&slot.look(at(0), at(9_000))), "wait");
         drop(getting);
-        assert_eq!(word(&slot.look(at(0), at(9_000))), "get", "who gave up leaves it to the next");
+        assert_eq!(word(&slot.look(at(0), at(9_000))), "failed", "what broke is not begun again at once");
     }
 
     #[test]
@@ -213,9 +221,10 @@ mod tests {
         assert_eq!(word(&slot.look(at(3_500), at(9_000))), "use", "the source is not asked again at once");
         assert_eq!(word(&slot.look(at(3_600), at(9_000))), "failed");
         assert_eq!(slot.seen().trouble, Some(error()));
-        let earlier = Instant::now().checked_sub(SOURCE_FAILURE_KEPT).unwrap();
-        slot.state().failed = Some((earlier, error()));
+        let wait = || slot.state().failed = Some((Instant::now().checked_sub(SOURCE_FAILURE_KEPT).unwrap(), error()));
+        wait();
         assert_eq!(word(&slot.look(at(3_500), at(9_000))), "use+get");
+        wait();
         let Look::Get(getting) = slot.look(at(3_600), at(9_000)) else { panic!("it is over") };
         getting.settle(Ok(credential("second", None)), at(3_600));
         assert_eq!(slot.seen().trouble, None);

@@ -70,9 +70,15 @@ pub enum SourceError {
     /// The source hung.
     #[error("account {0}: no credential within {wait} s; look whether its source can be reached from here", wait = SOURCE_WAIT.as_secs())]
     Late(String),
+    /// What came was over already.
+    #[error("account {0}: its source gave a credential that is over already; compare this machine's clock with the source's")]
+    Over(String),
     /// That a role is assumed could not be written down.
     #[error("the role was not assumed: {0}")]
     Unrecorded(String),
+    /// Getting it ended in a fault of the gateway's.
+    #[error("getting the credential broke off; see the gateway's log")]
+    Broken,
     /// The gateway stops.
     #[error("the gateway is stopping")]
     Stopping,

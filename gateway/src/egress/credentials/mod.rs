@@ -1,9 +1,9 @@
 //! Where real credentials come from: for each account of the configuration a source of aws-config's, and a role assumed for each
 //! session that names one. Clients never see them; [`crate::egress::resign`] signs with them.
 //!
-//! - [`Sources::of`]: the credential of a session · [`account`]: which roles an account has
-//! - [`provider`]: an account's own credential · [`assume`]: a role's · [`names`]: who acts, as STS is told
-//! - [`cache`]: kept until they end, the next one got ahead · [`http`]: the way out, the gateway's own
+//! - [`Sources::of`]: the credential of a session · `account`: which roles an account has
+//! - `provider`: an account's own credential · `assume`: a role's · `names`: who acts, as STS is told
+//! - `cache`: kept until they end, the next one got ahead · `http`: the way out, the gateway's own
 
 mod account;
 mod assume;
@@ -197,10 +197,14 @@ impl Sources {
             let name = wanted.account.name().to_owned();
             // Both losers are a credential that nobody waits for any more.
             let got = tokio::select! {
-                got = tokio::time::timeout(SOURCE_WAIT, sources.get(wanted)) => got.unwrap_or(Err(SourceError::Late(name))),
+                got = tokio::time::timeout(SOURCE_WAIT, sources.get(wanted)) => got.unwrap_or_else(|_| Err(SourceError::Late(name.clone()))),
                 () = sources.0.stopping.cancelled() => Err(SourceError::Stopping),
             };
-            getting.settle(got, sources.now());
+            let now = sources.now();
+            let is_over = |credential: &Credentials| credential.expiry().is_some_and(|expiry| expiry <= now);
+            // Kept, it would be got again at once, and again.
+            let got = got.and_then(|credential| if is_over(&credential) { Err(SourceError::Over(name)) } else { Ok(credential) });
+            getting.settle(got, now);
         });
     }
 
