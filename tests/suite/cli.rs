@@ -102,7 +102,8 @@ fn private_folder(home: &Path) {
 
 pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(sealgate());
-    command.arg("--home").arg(home).args(arguments).env("USER", "alice").env_remove("SEALGATE_HOME");
+    command.arg("--home").arg(home).args(arguments).env("USER", "alice").env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env_remove("SEALGATE_HOME");
     command
 }
 
