@@ -9,6 +9,7 @@ mod doctor;
 mod erase;
 mod hold;
 mod keys;
+mod people;
 mod principal;
 mod proof;
 mod prove;
