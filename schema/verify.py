@@ -1876,7 +1876,7 @@ class People:
     """What the sessions of one ledger rest on."""
 
     def __init__(self, signers):
-        self.signers, self.approvals, self.requests, self.used = signers, {}, {}, set()
+        self.signers, self.approvals, self.made, self.requests, self.used = signers, {}, set(), {}, set()
         self.opened, self.by_id, self.reviews = [], {}, []
 
     def take(self, ledger, row):
@@ -1885,6 +1885,11 @@ class People:
             return []
         faults, detail = [], detail_of(row)
         said = self.read(ledger, row, detail, faults) if row["kind"] in ACTS_OF else None
+        if row["kind"] in ("session_request", "session_open", "session_extend") and is_text(detail.get("request")):
+            if row["kind"] == "session_request":
+                self.made.add(detail["request"])
+            elif detail["request"] not in self.made:
+                faults.append(("L2", "it rests on a request that no record before it makes"))
         if row["kind"] == "session_extend":
             self.extend(row, detail, faults)
         elif row["kind"] != "session_open":

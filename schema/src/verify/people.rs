@@ -85,6 +85,8 @@ impl Before {
 #[derive(Debug, Default)]
 pub(super) struct People {
     approvals: BTreeMap<u64, Before>,
+    /// Requests that records make, signed or not.
+    made: HashSet<String>,
     /// Signed requests, by their id.
     requests: HashMap<String, Before>,
     /// Requests that something was opened or extended on.
@@ -99,6 +101,7 @@ impl People {
     pub(super) fn take(&mut self, ledger: &LedgerId, record: &Record, signers: Option<&AllowedSigners>) -> Faults {
         let mut faults = Faults::new();
         let said = read(ledger, record, signers, &mut faults);
+        self.made(record, &mut faults);
         match record.fields.kind {
             Kind::SessionOpen => self.open(record, said, &mut faults),
             Kind::SessionExtend => self.extend(record, &mut faults),
@@ -110,6 +113,20 @@ impl People {
     /// The sessions, and the reviews that may be of any window.
     pub(super) fn finish(self) -> (Vec<Opened>, Vec<Review>) {
         (self.opened, self.reviews)
+    }
+
+    /// What is given on a request is given on one that was made.
+    fn made(&mut self, record: &Record, faults: &mut Faults) {
+        let kind = &record.fields.kind;
+        if !matches!(kind, Kind::SessionRequest | Kind::SessionOpen | Kind::SessionExtend) {
+            return;
+        }
+        let Some(request) = detail_of(record).get("request").and_then(Value::as_str).map(str::to_owned) else { return };
+        if *kind == Kind::SessionRequest {
+            self.made.insert(request);
+        } else if !self.made.contains(&request) {
+            faults.push((Level::L2, "it rests on a request that no record before it makes".to_owned()));
+        }
     }
 
     /// Keeps what a record holds for those that rest on it.

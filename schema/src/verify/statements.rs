@@ -41,7 +41,11 @@ pub(super) struct Said {
 }
 
 /// The statement of a record shown alone, where it holds one.
-pub fn statement_of(ledger: &LedgerId, record: &Record, signers: Option<&AllowedSigners>) -> Result<Option<Vouched>, (Level, String)> {
+pub fn statement_of(
+    ledger: &LedgerId,
+    record: &Record,
+    signers: Option<&AllowedSigners>,
+) -> Result<Option<Vouched>, (Level, String)> {
     let mut faults = Faults::new();
     let said = read(ledger, record, signers, &mut faults);
     match faults.into_iter().min_by_key(|(level, _)| *level) {

@@ -11,6 +11,7 @@ mod footers;
 mod identity;
 mod notes;
 mod payloads;
+mod people;
 mod redactions;
 mod rows;
 mod table;
