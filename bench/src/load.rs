@@ -145,8 +145,8 @@ fn sign(request: &mut Request<Full<Bytes>>, key: &Credentials, service: &str, bo
     }
     let parameters = v4::SigningParams::builder().identity(&identity).region("us-east-1").name(service);
     let parameters = parameters.time(SystemTime::now()).settings(settings).build()?.into();
-    let named = |name: &&str| request.headers().get(*name).and_then(|value| Some((*name, value.to_str().ok()?)));
-    let fields: Vec<(&str, &str)> = HEADERS.iter().filter_map(|name| named(&name)).collect();
+    let named = |name: &'static str| Some((name, request.headers().get(name)?.to_str().ok()?));
+    let fields: Vec<(&str, &str)> = HEADERS.into_iter().filter_map(named).collect();
     let host = fields.iter().find(|(name, _)| *name == "host").map_or("", |(_, host)| host);
     let uri = format!("https://{host}{}", request.uri());
     let payload = if s3 { SignableBody::UnsignedPayload } else { SignableBody::Bytes(body) };

@@ -3,7 +3,7 @@
 use crate::{
     admin,
     anchor::Anchoring,
-    broker::{Broker, Brokered},
+    broker::{self, Broker, Brokered},
     clock::Clock,
     config::Config,
     egress::{
@@ -70,8 +70,6 @@ pub struct Gateway {
     pub retention: Retention,
     /// Witnesses and timestamps.
     pub anchoring: Anchoring,
-    /// Told of each end of a session or credential.
-    pub endings: tokio::sync::watch::Sender<u64>,
     /// Windows and sessions.
     pub sessions: Arc<Sessions>,
     /// Who the principals are.
@@ -125,7 +123,7 @@ impl Gateway {
 
     /// What a call under way rests on.
     pub fn right(&self, session: Option<Arc<Session>>, credential: Option<Arc<Brokered>>) -> Right {
-        Right { session, credential, clock: self.clock.clone(), endings: self.endings.subscribe() }
+        Right { session, credential, clock: self.clock.clone(), endings: self.sessions.endings() }
     }
 
     /// Takes away what was kept long enough. Returns the first error, with the window. Blocks.
@@ -255,6 +253,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
 
     let (stopping, tasks, ca_bundle) = (CancellationToken::new(), TaskTracker::new(), home.ca_bundle());
     let (keyring, sessions) = (home.keyring(), Arc::new(sessions));
+    let start = broker::Start { key: &keys.broker, ledger: ledger.clone(), clock: clock.clone(), sessions: sessions.clone() };
+    let broker = Broker::load(start).await?;
     anchoring.start(&log, &ledger, &sessions)?;
     let retention = Retention::new(config.keep());
     let gateway = Gateway {
@@ -266,10 +266,9 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         redactor,
         retention,
         anchoring,
-        endings: tokio::sync::watch::channel(0).0,
         sessions,
         principals,
-        broker: Broker::default(),
+        broker,
         sources: Sources,
         held_bodies: HeldBodies::default(),
         upstreams,
@@ -365,7 +364,8 @@ async fn housekeep(gateway: Arc<Gateway>) {
             _ = every.tick() => {}
             () = gateway.stopping.cancelled() => return,
         }
-        let error = gateway.sessions.housekeep().await.err().map(|error| error.to_string()).unwrap_or_default();
+        let done = gateway.sessions.housekeep().await;
+        let error = done.and(gateway.broker.housekeep().await).err().map(|error| error.to_string()).unwrap_or_default();
         // The same trouble is said once, not twice a second.
         if error != last_error && !error.is_empty() {
             tracing::error!(error, "housekeeping failed");

@@ -4,10 +4,7 @@
 //! Where containment is off, the answer goes out as it came, and the credential's id is learnt: calls signed with it are tied to
 //! the session by `lineage`. An answer that should hold a credential and can't be read goes out to nobody.
 
-use crate::{
-    app::Gateway,
-    broker::{BrokerError, Brokered, Origin, Received},
-};
+use crate::{app::Gateway, broker::Brokered, sessions::SessionError};
 use bytes::Bytes;
 use http::{header, response::Parts};
 use sealgate_policies::{
@@ -35,7 +32,7 @@ pub enum ContainError {
     Unreadable(#[from] CannotRead),
     /// The credential that the client is to get could not be made.
     #[error("the answer hands out a credential, and none could be made for the client: {0}; the call was done")]
-    Broker(#[from] BrokerError),
+    Broker(#[from] SessionError),
 }
 
 /// The body that the client gets for a whole answer. The header fields that speak of the body follow it.
@@ -43,16 +40,15 @@ pub async fn contain(gateway: &Gateway, asked: &Asked, head: &mut Parts, body: B
     if !head.status.is_success() {
         return Ok(body);
     }
-    let field = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    let Some(received) = issued::read(asked.kind, field(header::CONTENT_TYPE), field(header::CONTENT_ENCODING), &body)? else {
+    let encoding = head.headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let Some(received) = issued::read(asked.kind, encoding, &body)? else {
         return Ok(body);
     };
-    let origin = Origin::of(asked.kind, &received);
     if !gateway.config.contain {
-        gateway.broker.learn(asked.parent.as_ref(), &asked.session, Received::from(&received), origin).await?;
+        gateway.broker.learn(asked.parent.as_ref(), &asked.session, asked.kind, &received).await?;
         return Ok(body);
     }
-    let child = gateway.broker.adopt(asked.parent.as_ref(), &asked.session, Received::from(&received), origin).await?;
+    let child = gateway.broker.adopt(asked.parent.as_ref(), &asked.session, asked.kind, &received).await?;
     let replaced = issued::replace(&body, &received, &child.handed_out());
     head.headers.remove(header::CONTENT_LENGTH);
     Ok(replaced.into())

@@ -80,18 +80,19 @@ async fn exchange(tunnel: &Tunnel, request: Request<Incoming>, sheet: &mut Sheet
     let gateway = &tunnel.gateway;
     let uri = destination(tunnel, &request)?;
     let (mut parts, body) = request.into_parts();
-    // Before anything is read from them: what the upstream won't see must not name the call.
-    strip_hop_by_hop(&mut parts.headers);
 
     // Who signed it, and what is it? Read as much of the body as these two take, mask, name.
     let signer = Signer::of(gateway, &parts);
     let capture_bytes = gateway.capture_bytes(signer.session().or(tunnel.caller.session.as_ref()).map(|session| &**session));
     let ahead = read_ahead(&parts.headers, body, signer.needs(), capture_bytes, gateway).await?;
+    let now = gateway.clock.now();
+    // The signature covers what the client sent; what the upstream won't see of that must not name the call.
+    let proven = attribute(tunnel, &signer, &parts, &ahead, now);
+    strip_hop_by_hop(&mut parts.headers);
     interpret(&parts, &uri, &ahead, capture_bytes, sheet);
 
     // Whose call does that make it?
-    let now = gateway.clock.now();
-    let proof = attribute(tunnel, &signer, &parts, &ahead, now)?;
+    let proof = proven?;
     sheet.attribute(&signer, proof.as_ref());
 
     // May it leave, and signed with what?

@@ -30,6 +30,8 @@ pub struct Keys {
     pub signer: SigningKey,
     /// Derives proxy credentials.
     pub session: Zeroizing<[u8; 32]>,
+    /// Encrypts credentials at rest.
+    pub broker: Zeroizing<[u8; 32]>,
     /// The CA's certificate, PEM.
     pub ca_certificate: String,
     /// The CA's key, PEM.
@@ -57,9 +59,10 @@ impl Keyring {
         let signer = self.signer("gateway.key", &gateway, &seed)?;
         self.write_if_other(&verifier_key(&self.root), format!("{}\n", signer.verifier()).as_bytes())?;
         let session = self.seed("session.key")?;
+        let broker = self.seed_or_new("broker.key")?;
         let (ca_certificate, ca_key) = self.ca(&gateway)?;
         self.write_if_other(&ca_bundle(&self.root), bundle(&ca_certificate).as_bytes())?;
-        Ok(Keys { gateway, signer, session, ca_certificate, ca_key })
+        Ok(Keys { gateway, signer, session, broker, ca_certificate, ca_key })
     }
 
     /// Makes the next identity key. It takes over when the windows log has adopted it ([`Keyring::adopt_next`]); a start
@@ -148,12 +151,23 @@ impl Keyring {
         }
     }
 
+    /// A key that no evidence depends on: a home that has none, from before there were such, gets one. Where one was lost, what it
+    /// encrypted is lost with it, and is made anew.
+    fn seed_or_new(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        let path = self.key(name);
+        if path.exists() { self.seed(name) } else { self.random_seed(&path) }
+    }
+
     fn new_seed(&self, path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
         let evidence = evidence(&self.root);
         let has_evidence = LocalDisk.list(&evidence).map_err(|error| HomeError::Disk(evidence.clone(), error))?;
         if !has_evidence.is_empty() {
             return Err(HomeError::KeyLost(evidence, path.to_owned()));
         }
+        self.random_seed(path)
+    }
+
+    fn random_seed(&self, path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
         let mut seed = Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(&mut *seed).map_err(|_| HomeError::Key(path.to_owned(), "no random bytes".to_owned()))?;
         self.write(path, Zeroizing::new(format!("{}\n", Hash(*seed))).as_bytes())?;

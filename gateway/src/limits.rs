@@ -208,3 +208,14 @@ pub const DOCTOR_SETTLE_WAIT: Duration = Duration::from_secs(2);
 pub const DOCTOR_SETTLE_EVERY: Duration = Duration::from_millis(200);
 /// Records that one question about a session's arrivals is answered with.
 pub const ARRIVALS_MAX: usize = 10_000;
+
+/// How long a credential that its tool renews lasts: what SDKs expect of a role's.
+pub const CREDENTIAL_LIFE: Duration = Duration::from_secs(3_600);
+/// A tool that asks gets a new one when the one it has lasts no longer than this: SDKs ask 5 to 15 minutes ahead.
+pub const CREDENTIAL_RENEW_AHEAD: Duration = Duration::from_secs(20 * 60);
+/// How long the id of a credential that is over is known, so that a late call is told why it is refused.
+pub const CREDENTIAL_KEPT: Duration = Duration::from_secs(3_600);
+/// Credentials of one session at once, children too: a plan over many accounts assumes a role in each.
+pub const CREDENTIALS_PER_SESSION_MAX: usize = 1_000;
+/// Credentials at once, of some 2 KiB each.
+pub const CREDENTIALS_MAX: usize = 20_000;

@@ -10,6 +10,7 @@
 //! | is this host a cloud API? | [`hosts`] |
 //! | which host is meant by a call to the gateway itself? | [`endpoint`] |
 //! | what is this call? | [`naming`] |
+//! | which answers hand out a credential? | [`issued`] |
 //! | what must never be written down? | [`redact`] |
 //! | what is kept how long? | [`retention`] |
 

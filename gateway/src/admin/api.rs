@@ -4,8 +4,10 @@ use crate::{principals::proof::Proof, sessions::store::WindowState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod credentials;
 mod sessions;
 
+pub use credentials::*;
 pub use sessions::*;
 
 /// `GET /v1/health`

@@ -5,6 +5,7 @@
 pub mod api;
 mod arrivals;
 pub mod client;
+mod credentials;
 mod identity;
 mod principals;
 mod redact;
@@ -52,7 +53,10 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/sessions/{id}/revoke", post(sessions::revoke))
         .route("/v1/sessions/{id}/statement", post(sessions::statement))
         .route("/v1/sessions/{id}/review", post(sessions::review))
-        .route("/v1/sessions/{id}/env", get(sessions::environment))
+        .route("/v1/sessions/{id}/env", post(credentials::environment))
+        .route("/v1/sessions/{id}/credentials", post(credentials::issue))
+        .route("/v1/credentials", get(credentials::list))
+        .route("/v1/credentials/{id}/revoke", post(credentials::revoke))
         .route("/v1/sessions/{id}/arrivals", post(arrivals::arrivals))
         .route("/v1/requests", get(requests::list).post(requests::make))
         .route("/v1/requests/{id}", get(requests::show))

@@ -13,7 +13,7 @@ use crate::{
     app::Gateway,
     clock::rfc3339,
     principals::{Asked, Identity},
-    sessions::{Grant, Listed, SessionError, env, requests::Asker, store::Notice},
+    sessions::{Grant, Listed, SessionError, requests::Asker, store::Notice},
 };
 use axum::{
     Json,
@@ -140,22 +140,6 @@ pub(super) async fn review(
 ) -> Answer<()> {
     let sent = sent(body(request)?);
     in_full(&gateway, move |gateway| async move { gateway.sessions.review(&id, &sent, peer.actor()).await }).await
-}
-
-pub(super) async fn environment(State(gateway): Gate, Path(id): Path<String>) -> Answer<Vec<(String, String)>> {
-    let session = gateway.sessions.session(&id)?;
-    let status = session.status(gateway.clock.now());
-    if status != Status::Open {
-        let how = if gateway.config.approval.required { "request" } else { "open" };
-        return Err(Failure(
-            StatusCode::CONFLICT,
-            format!(
-                "session {id} is {status}; get a new one: sealgate session {how} --window {} --principal {} --for 1h --reason \"...\"",
-                session.window, session.principal
-            ),
-        ));
-    }
-    Ok(Json(env::environment(&gateway, &id)))
 }
 
 /// What is asked for, and what says who the principal is.

@@ -145,8 +145,8 @@ async fn take_down(home: &Path, bench: &Bench) -> Result<(), Failure> {
 
 async fn examine(home: &Path, args: &Args, session: &str) -> Result<Report, Failure> {
     let before = arrivals(home, session, None).await.map_err(not_run)?;
-    let variables = session::environment(home, session).await.map_err(not_run)?;
-    let (way, places) = (way(&variables), places(&before, &variables));
+    let variables = session::environment(home, session, session::Given::default()).await.map_err(not_run)?;
+    let (way, places) = (way(&variables.set), places(&before, &variables.set));
     let output = if args.json { Output::Error } else { Output::Same };
     let seen = watch(&args.command, &variables, args.observe, output).await.map_err(|error| not_run(error.into()))?;
     let program = args.command.first().map(|program| program.display().to_string()).unwrap_or_default();

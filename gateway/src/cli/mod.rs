@@ -5,6 +5,7 @@
 
 mod anchors;
 mod bundle;
+mod credentials;
 mod doctor;
 mod erase;
 mod hold;
@@ -53,6 +54,8 @@ enum Command {
     /// Open, use, end and list sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Print a session's AWS credential for a `credential_process`; list and revoke credentials
+    Credentials(credentials::Args),
     /// See who the directory of principals knows, and who it would take you for
     #[command(subcommand)]
     Principal(principal::Command),
@@ -132,6 +135,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => runtime.block_on(run::run(&home, args)),
         Command::Window(command) => runtime.block_on(window::run(&home, command)),
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
+        Command::Credentials(args) => runtime.block_on(credentials::run(&home, args)),
         Command::Principal(command) => runtime.block_on(principal::run(&home, command)),
         Command::Doctor(args) => runtime.block_on(doctor::run(&home, args)),
         Command::Keys(command) => runtime.block_on(keys::run(&home, command)),

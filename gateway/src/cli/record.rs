@@ -125,11 +125,15 @@ async fn open_window(home: &Path, args: &Args) -> Result<bool, Failure> {
 }
 
 async fn run_command(home: &Path, session: &str, command: &[OsString]) -> Result<ExitStatus, Failure> {
-    let variables = session::environment(home, session).await.map_err(not_run)?;
+    let variables = session::environment(home, session, session::Given::default()).await.map_err(not_run)?;
     let Some((program, arguments)) = command.split_first() else { return Err(Failure::new(super::USAGE, "no command")) };
-    let mut child = tokio::process::Command::new(program)
+    let mut child = tokio::process::Command::new(program);
+    for name in &variables.unset {
+        child.env_remove(name);
+    }
+    let mut child = child
         .args(arguments)
-        .envs(variables)
+        .envs(variables.set)
         .spawn()
         .map_err(|error| Failure::new(NOT_RUN, format!("{} could not be run: {error}", program.display())))?;
     // The terminal's interrupt goes to the command too; this process stays to write down how it ended.

@@ -1,6 +1,7 @@
 //! Runs a command in a session and watches it.
 
 use super::{program::Seen, sample, trace};
+use crate::admin::api::Environment;
 use std::{ffi::OsString, io, os::fd::AsFd, process::Stdio};
 use tokio::{
     process::Command,
@@ -29,7 +30,7 @@ pub enum Output {
 }
 
 /// Runs the command to its end, with the variables of its session. `None`: it could not be run.
-pub async fn watch(command: &[OsString], session: &[(String, String)], how: How, output: Output) -> io::Result<Option<Seen>> {
+pub async fn watch(command: &[OsString], session: &Environment, how: How, output: Output) -> io::Result<Option<Seen>> {
     // The terminal's interrupt goes to the command too; this process stays to say what it saw.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let output = match output {
@@ -37,13 +38,16 @@ pub async fn watch(command: &[OsString], session: &[(String, String)], how: How,
         Output::Error => io::stderr().as_fd().try_clone_to_owned()?.into(),
     };
     let shape = |running: &mut Command| {
-        running.envs(session.iter().map(|(name, value)| (name, value))).stdout(output);
+        for name in &session.unset {
+            running.env_remove(name);
+        }
+        running.envs(session.set.iter().map(|(name, value)| (name, value))).stdout(output);
     };
     let traced = how == How::Trace || (how == How::Best && trace::possible().await);
     let watched = async {
         match traced {
-            true => trace::run(command, session, shape).await,
-            false => sample::run(command, session, shape).await,
+            true => trace::run(command, &session.set, shape).await,
+            false => sample::run(command, &session.set, shape).await,
         }
     };
     let mut watched = std::pin::pin!(watched);

@@ -29,7 +29,7 @@ impl Sessions {
         self.endings.subscribe()
     }
 
-    pub(super) fn tell_endings(&self, any: bool) {
+    pub(crate) fn tell_endings(&self, any: bool) {
         if any {
             self.endings.send_modify(|count| *count = count.wrapping_add(1));
         }

@@ -7,7 +7,7 @@ mod revocation;
 
 use super::{Failure, Outcome, print_table, proof::ProofArguments};
 use crate::admin::{
-    api::{CloseSession, OpenSession, SessionView},
+    api::{AskEnvironment, CloseSession, Environment, GivenCredentials, OpenSession, SessionView},
     client::ask,
 };
 use http::Method;
@@ -57,11 +57,15 @@ pub(super) enum Command {
     Env {
         /// The session
         id: String,
+        #[command(flatten)]
+        given: Given,
     },
     /// Run a command in a session
     Exec {
         /// The session
         id: String,
+        #[command(flatten)]
+        given: Given,
         /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -90,6 +94,17 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// How a tool is brought into a session.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(super) struct Given {
+    /// How the tool gets the session's AWS credential
+    #[arg(long, value_enum, default_value = "keys")]
+    credentials: GivenCredentials,
+    /// For AWS tools that can't use a proxy or a CA: make the gateway their endpoint
+    #[arg(long)]
+    endpoint: bool,
 }
 
 /// What a session is to be.
@@ -143,8 +158,8 @@ pub(super) async fn run(home: &Path, command: Command) -> Outcome {
         Command::BreakGlass { terms, quiet } => break_glass(home, terms, quiet).await?,
         Command::Review(args) => approval::review(home, args).await?,
         Command::Extend(args) => request::extend(home, args).await?,
-        Command::Env { id } => print_environment(&environment(home, &id).await?),
-        Command::Exec { id, command } => return Err(exec(home, &id, &command).await),
+        Command::Env { id, given } => print_environment(&environment(home, &id, given).await?),
+        Command::Exec { id, given, command } => return Err(exec(home, &id, given, &command).await),
         Command::Close { id, reason } => close(home, &id, reason).await?,
         Command::Revoke(args) => revocation::revoke(home, args).await?,
         Command::Allow(args) => revocation::allow(home, args).await?,
@@ -179,24 +194,32 @@ fn announce(session: &SessionView, quiet: bool) {
     println!("    or: eval \"$(sealgate session env {})\"", session.id);
 }
 
-pub(super) async fn environment(home: &Path, id: &str) -> Result<Vec<(String, String)>, Failure> {
-    Ok(ask(home, Method::GET, &format!("/v1/sessions/{id}/env"), None::<&()>).await?)
+pub(super) async fn environment(home: &Path, id: &str, given: Given) -> Result<Environment, Failure> {
+    let asked = AskEnvironment { credentials: given.credentials, endpoint: given.endpoint };
+    Ok(ask(home, Method::POST, &format!("/v1/sessions/{id}/env"), Some(&asked)).await?)
 }
 
-fn print_environment(variables: &[(String, String)]) {
-    for (name, value) in variables {
+fn print_environment(environment: &Environment) {
+    if !environment.unset.is_empty() {
+        println!("unset {}", environment.unset.join(" "));
+    }
+    for (name, value) in &environment.set {
         println!("export {name}='{}'", value.replace('\'', r"'\''"));
     }
 }
 
 /// Becomes the command. Returns only when that failed.
-async fn exec(home: &Path, id: &str, command: &[OsString]) -> Failure {
-    let variables = match environment(home, id).await {
-        Ok(variables) => variables,
+async fn exec(home: &Path, id: &str, given: Given, command: &[OsString]) -> Failure {
+    let environment = match environment(home, id, given).await {
+        Ok(environment) => environment,
         Err(failure) => return Failure { code: NOT_RUN, ..failure },
     };
     let Some((program, arguments)) = command.split_first() else { return Failure::new(super::USAGE, "no command") };
-    let error = std::process::Command::new(program).args(arguments).envs(variables).exec();
+    let mut child = std::process::Command::new(program);
+    for name in &environment.unset {
+        child.env_remove(name);
+    }
+    let error = child.args(arguments).envs(environment.set).exec();
     Failure::new(NOT_RUN, format!("{} could not be run: {error}", program.display()))
 }
 

@@ -1,5 +1,5 @@
 //! stub
-#![allow(missing_docs)]
+#![expect(missing_docs, reason = "replaced by the branch sources")]
 #[derive(Debug, Default)]
 pub struct Sources;
 #[derive(Debug, thiserror::Error)]
