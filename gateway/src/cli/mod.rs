@@ -19,6 +19,7 @@ mod record;
 mod run;
 mod session;
 mod source;
+mod ssh_key;
 mod status;
 mod timestamp;
 mod verify;
