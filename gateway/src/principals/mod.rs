@@ -202,15 +202,7 @@ impl Principals {
                 return self.by_word(name, asked.kind, asked.acting_for, peer);
             }
         };
-        if let Some(name) = asked.principal.filter(|name| **name != *identity.principal) {
-            return Err(PrincipalError::SomebodyElse { proven: identity.principal.to_string(), asked: name.to_owned() });
-        }
-        match asked.kind {
-            Some(kind) if kind != identity.kind => {
-                Err(Unfit::OtherKind { name: identity.principal.to_string(), declared: identity.kind, asked: kind }.into())
-            }
-            _ => Ok(identity),
-        }
+        identity.as_asked(asked)
     }
 
     /// By somebody's word: `peer` is whose. The kind is the directory's; of a name that it does not have, the asked one.
@@ -247,7 +239,7 @@ impl Principals {
     fn signatory(&self, key: &PublicKey, signer: Option<&str>, asked: Asked<'_>, now: i64) -> Result<Signatory, PrincipalError> {
         let known = self.known();
         let (principal, signer) = known.by_key(key, signer, asked.principal, now)?;
-        let identity = known.identity(principal, asked.acting_for, &format!("ssh {}", key.fingerprint()))?;
+        let identity = known.identity(principal, asked.acting_for, &format!("ssh {}", key.fingerprint()))?.as_asked(asked)?;
         Ok(Signatory { signer, identity })
     }
 
@@ -332,6 +324,21 @@ impl Principals {
 
     fn known(&self) -> Arc<Known> {
         self.known.as_ref().map_or_else(|| self.nobody.clone(), Watched::current)
+    }
+}
+
+impl Identity {
+    /// Refuses where the proof is another's than was named, or of another kind.
+    fn as_asked(self, asked: Asked<'_>) -> Result<Self, PrincipalError> {
+        if let Some(name) = asked.principal.filter(|name| **name != *self.principal) {
+            return Err(PrincipalError::SomebodyElse { proven: self.principal.to_string(), asked: name.to_owned() });
+        }
+        match asked.kind {
+            Some(kind) if kind != self.kind => {
+                Err(Unfit::OtherKind { name: self.principal.to_string(), declared: self.kind, asked: kind }.into())
+            }
+            _ => Ok(self),
+        }
     }
 }
 
