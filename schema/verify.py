@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Verifies Sealgate evidence from bytes and public keys alone. Written from FORMAT.md, not from the Rust.
 
-    verify.py EVIDENCE --key KEY [--pin FILE] [--policy FILE] [--tsa-ca FILE] [--json]
-    verify.py BUNDLE --key KEY [--pin FILE] [--policy FILE] [--json]     one record that `sealgate prove` wrote
+    verify.py EVIDENCE --key KEY [--pin FILE] [--policy FILE] [--tsa-ca FILE] [--approvers FILE [--require-approval]] [--json]
+    verify.py BUNDLE --key KEY [--pin FILE] [--policy FILE] [--approvers FILE] [--json]     one record that `sealgate prove` wrote
     verify.py --batch FILE                        one job a line, one report a line, both JSON
     verify.py --vectors schema/vectors            checks this program against the published vectors
 
 EVIDENCE is the folder `evidence`, one GATEWAY folder in it, or one WINDOW folder (whose gateway's `_log` is read beside it).
 KEY is a gateway's identity key (`NAME+HASH+KEY`) or the path of a file that holds one; `--key` and `--pin` may be repeated.
-A line for `--batch` is {"evidence", "keys": [...], "pins": [the checkpoints themselves]}.
+FILE of `--approvers` is OpenSSH's allowed_signers: whose SSH keys are whose.
+A line for `--batch` is {"evidence", "keys": [...], "pins": [the checkpoints themselves]}, and may have "signers" (such a file itself)
+and "require_approval".
 Exit: 0 all required levels hold for everything found, 1 something does not hold, 2 incomplete (only L5 failed, nothing was
-found, or a pinned log is not there), 3 wrong usage. Required are L0, L1, L2, L5, L3 with a pin, L4 with a policy or a CA.
+found, or a pinned log is not there), 3 wrong usage. Required are L0, L1, L2, L5, L3 with a pin, L4 with a policy or a CA, L6 with approvers.
 
 What it relies on: pyarrow decodes the cells, cbor2 encodes, hashlib and cryptography do what they are named for, `openssl ts`
 checks timestamps. Footers, page headers and statistics are read here, byte by byte, and not asked of pyarrow.
@@ -32,13 +34,18 @@ import subprocess
 import sys
 import unicodedata
 from collections import Counter
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cbor2
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 LEVELS = {
     "L0": "bytes and signatures",
@@ -47,6 +54,7 @@ LEVELS = {
     "L3": "windows log",
     "L4": "witnesses and timestamps",
     "L5": "completeness",
+    "L6": "approvals by people",
 }
 NOT_CHECKED, PASS, FAIL = "NOT CHECKED", "PASS", "FAIL"
 NOTE_NAME, TIMESTAMP_NAME = "ledger.note", "ledger.tsr"
@@ -1399,14 +1407,663 @@ def redact(files, redaction):
         yield "only encrypted payloads are shredded, and their files stay"
 
 
+# ---- FORMAT.md §14: what people signed ----------------------------------------------------------------------------------
+
+STATEMENT_FORMAT, NAMESPACE = "sealgate/statement/v1", "sealgate"
+STATEMENT_BYTES_MAX, TEXT_BYTES_MAX, NAME_BYTES_MAX, NEEDS_MAX = 32 << 10, 2048, 256, 64
+KEY_BYTES_MAX, ARMOUR_BYTES_MAX, SIGNERS_BYTES_MAX, RSA_BITS = 2048, 8 << 10, 1 << 20, range(2048, 8193)
+DETAIL_DEPTH_MAX = 127
+GRACE_MICROS = 60_000_000
+INSTANT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z\Z", re.ASCII)
+COMPACT_INSTANT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?Z\Z", re.ASCII)
+UNSEEN = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+CURVES = {"nistp256": (ec.SECP256R1, hashes.SHA256, 32), "nistp384": (ec.SECP384R1, hashes.SHA384, 48), "nistp521": (ec.SECP521R1, hashes.SHA512, 66)}
+SECURITY_KEYS = ("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com")
+RSA_WAYS = {"rsa-sha2-256": hashes.SHA256, "rsa-sha2-512": hashes.SHA512}
+
+
+class Wire:
+    """Bytes in the wire form of SSH (RFC 4251 §5), from the front."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, length):
+        taken, self.data = self.data[:length], self.data[length:]
+        if len(taken) != length:
+            raise Bad("it ends too early")
+        return taken
+
+    def unsigned(self):
+        return int.from_bytes(self.take(4), "big")
+
+    def string(self):
+        return self.take(self.unsigned())
+
+    def name(self):
+        return self.string().decode("utf-8", "replace")
+
+    def number(self):
+        """A positive mpint in its shortest form, as bytes without a sign."""
+        raw = self.string()
+        if len(raw) > 1 and raw[0] == 0 and raw[1] & 0x80:
+            return raw[1:]
+        if not raw or not 0 < raw[0] < 0x80:
+            raise Bad("a number in it is not positive or not in its shortest form")
+        return raw
+
+    def end(self):
+        if self.data:
+            raise Bad("something follows its end")
+
+
+def wire_string(data):
+    return len(data).to_bytes(4, "big") + data
+
+
+class PersonKey:
+    """A public key of a person, by the bytes that OpenSSH has for it."""
+
+    def __init__(self, blob):
+        if len(blob) > KEY_BYTES_MAX:
+            raise Bad("the key is longer than any key")
+        self.blob, wire = blob, Wire(blob)
+        self.kind, self.application, self.hash = wire.name(), None, None
+        if self.kind == "ssh-rsa":
+            self.read_rsa(wire)
+        elif self.kind in ("ssh-ed25519", SECURITY_KEYS[0]):
+            self.public = Ed25519PublicKey.from_public_bytes(sized(wire.string(), 32))
+        elif self.kind == SECURITY_KEYS[1] or self.kind.startswith("ecdsa-sha2-") and self.kind[11:] in CURVES:
+            self.read_curve(wire, "nistp256" if self.kind in SECURITY_KEYS else self.kind[11:])
+        else:
+            raise Bad(f"keys of the kind {self.kind[:64]!r} are not taken")
+        if self.kind in SECURITY_KEYS:
+            self.application = wire.string()
+        wire.end()
+        self.fingerprint = "SHA256:" + base64.b64encode(sha256(blob)).decode().rstrip("=")
+
+    def read_rsa(self, wire):
+        exponent, modulus = int.from_bytes(wire.number(), "big"), int.from_bytes(wire.number(), "big")
+        if modulus.bit_length() not in RSA_BITS or not 65537 <= exponent < 1 << 32 or exponent % 2 == 0:
+            raise Bad("an RSA key of that size or exponent is not taken")
+        self.numbers = exponent, modulus
+
+    def read_curve(self, wire, name):
+        curve, self.hash, self.bytes = CURVES[name]
+        if wire.name() != name:
+            raise Bad("the key's curve is not that of its kind")
+        self.curve, self.point = curve(), sized(wire.string(), 2 * self.bytes + 1)
+        if self.point[0] != 4:
+            raise Bad("the key is no uncompressed point")
+
+    def verify(self, message, signature):
+        """Raises Bad where a signature blob (RFC 4253 §6.6) is not this key's over the message."""
+        wire = Wire(signature)
+        way, signed = wire.name(), wire.string()
+        if self.application is not None:
+            flags, counter = wire.take(1), wire.take(4)
+            if not flags[0] & 1:
+                raise Bad("the security key signed without being touched")
+            message = sha256(self.application) + flags + counter + sha256(message)
+        wire.end()
+        if way not in (RSA_WAYS if self.kind == "ssh-rsa" else (self.kind,)):
+            raise Bad("it is signed in a way that the key is not for")
+        try:
+            self.check(message, way, signed)
+        except (InvalidSignature, ValueError) as error:
+            raise Bad("the signature is not this key's over these bytes") from error
+
+    def check(self, message, way, signed):
+        if self.kind == "ssh-rsa":
+            exponent, modulus = self.numbers
+            length = (modulus.bit_length() + 7) // 8
+            public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+            # Some agents leave out leading zero bytes.
+            return public.verify(sized(signed.rjust(length, b"\0"), length), message, PKCS1v15(), RSA_WAYS[way]())
+        if self.hash is None:
+            return self.public.verify(signed, message)
+        wire = Wire(signed)
+        r, s = wire.number(), wire.number()
+        wire.end()
+        public = ec.EllipticCurvePublicKey.from_encoded_point(self.curve, self.point)
+        pair = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+        return public.verify(pair, message, ec.ECDSA(self.hash()))
+
+
+def sized(data, length):
+    if len(data) != length:
+        raise Bad(f"{length} bytes are due, {len(data)} are there")
+    return data
+
+
+def key_of_line(line):
+    """Reads `KIND BASE64`, as a .pub file has them; a comment may follow."""
+    words = line.split(maxsplit=2)
+    if len(words) < 2:
+        raise Bad("a key is a kind and its base64")
+    key = PersonKey(base64_bytes(words[1]))
+    if key.kind != words[0]:
+        raise Bad("the key is of another kind than it says")
+    return key
+
+
+ARMOUR = "-----BEGIN SSH SIGNATURE-----\n", "-----END SSH SIGNATURE-----\n"
+
+
+def check_signature(text, armoured):
+    """The key that signed a text, by PROTOCOL.sshsig; Bad where none did."""
+    if len(armoured.encode()) > ARMOUR_BYTES_MAX or not armoured.startswith(ARMOUR[0]) or not armoured.endswith(ARMOUR[1]):
+        raise Bad("it is no armoured SSH signature")
+    encoded = armoured[len(ARMOUR[0]) : -len(ARMOUR[1])].replace("\n", "")
+    if "".join(encoded[at : at + 70] + "\n" for at in range(0, len(encoded), 70)) != armoured[len(ARMOUR[0]) : -len(ARMOUR[1])]:
+        raise Bad("its lines are not those that ssh-keygen makes")
+    wire = Wire(base64_bytes(encoded))
+    if wire.take(6) != b"SSHSIG" or wire.unsigned() != 1:
+        raise Bad("it is of another format or version")
+    key, namespace, reserved, hash_name, signature = (wire.string() for _ in range(5))
+    wire.end()
+    if namespace != NAMESPACE.encode() or reserved or hash_name not in (b"sha256", b"sha512"):
+        raise Bad("it is made for something else, holds something reserved, or is over another hash")
+    key = PersonKey(key)
+    digest = hashlib.new(hash_name.decode(), text).digest()
+    key.verify(b"SSHSIG" + b"".join(map(wire_string, (namespace, b"", hash_name, digest))), signature)
+    return key
+
+
+def instant(text, form=INSTANT):
+    """Microseconds since 1970 of an instant of the years 1970 to 9999; None where it is none."""
+    match = form.match(text) if isinstance(text, str) else None
+    try:
+        since = datetime(*(int(part or 0) for part in match.groups()), tzinfo=timezone.utc) - EPOCH if match else None
+    except ValueError:
+        return None
+    return None if since is None or since.days < 0 else (since.days * 86_400 + since.seconds) * 1_000_000
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+ACTS = "request", "approve", "deny", "extend", "review", "revoke"
+
+
+def is_plain(most):
+    return lambda value: is_text(value) and value.strip(" ") != "" and len(value.encode()) <= most and not UNSEEN.search(value)
+
+
+def or_null(fits):
+    return lambda value: value is None or fits(value)
+
+
+def is_number(low, high):
+    return lambda value: type(value) is int and low <= value <= high
+
+
+PLAIN_NAME, PLAIN_TEXT = is_plain(NAME_BYTES_MAX), is_plain(TEXT_BYTES_MAX)
+STATEMENT_SHAPE = {
+    "format": one_of(STATEMENT_FORMAT), "act": one_of(*ACTS), "signer": PLAIN_NAME, "remark": or_null(PLAIN_TEXT), "gateway": is_name,
+    "window": is_name, "request": or_null(PLAIN_NAME), "session": or_null(PLAIN_NAME), "principal": PLAIN_NAME,
+    "principal_kind": one_of("human", "workload", "agent"), "acting_for": or_null(PLAIN_NAME), "basis": PLAIN_TEXT,
+    "account": or_null(PLAIN_NAME), "role": or_null(PLAIN_NAME), "requester": PLAIN_NAME, "reason": PLAIN_TEXT,
+    "seconds": or_null(is_number(1, (1 << 32) - 1)), "needs": or_null(is_number(0, NEEDS_MAX)),
+    "opens_before": or_null(lambda value: instant(value) is not None),
+}  # fmt: skip
+
+
+def read_statement(text):
+    """A statement of its one spelling, without its newline."""
+    if len(text.encode()) > STATEMENT_BYTES_MAX:
+        raise Bad("the statement is longer than any")
+    statement = json_object(text, "statement")
+    check_shape(statement, STATEMENT_SHAPE, "statement")
+    act, is_null = statement["act"], {name: statement[name] is None for name in STATEMENT_SHAPE}
+    late = act in ("review", "revoke")
+    if any(is_null[name] != late for name in ("request", "seconds", "needs")) or late and not is_null["opens_before"]:
+        raise Bad("it has not what its act has, or more")
+    if act == "approve" and not is_null["session"] or act in ("extend", "review", "revoke") and is_null["session"]:
+        raise Bad("its act needs a session, or can't have one")
+    if act in ("deny", "review", "revoke") and is_null["remark"] or statement["needs"] == 0 and act != "request":
+        raise Bad("it does not say why, or needs nothing")
+    return statement
+
+
+def matches(text, pattern):
+    """`*` any bytes, `?` one."""
+    pieces = pattern.split(b"*")
+    if len(pieces) == 1:
+        return fits_at(text, 0, pattern) and len(text) == len(pattern)
+    first, *inner, last = pieces
+    at, end = len(first), len(text) - len(last)
+    if at > end or not fits_at(text, 0, first) or not fits_at(text, end, last):
+        return False
+    for piece in inner:
+        at = next((place for place in range(at, end - len(piece) + 1) if fits_at(text, place, piece)), None)
+        if at is None:
+            return False
+        at += len(piece)
+    return True
+
+
+def fits_at(text, at, piece):
+    return len(text) - at >= len(piece) and all(wanted in (b"?"[0], text[at + place]) for place, wanted in enumerate(piece))
+
+
+def in_list(text, patterns):
+    """Whether one of the patterns takes a text, and none with `!`."""
+    pairs = [(pattern.startswith("!"), matches(text.encode(), pattern.removeprefix("!").encode())) for pattern in patterns]
+    return any(taken for negated, taken in pairs if not negated) and not any(taken for negated, taken in pairs if negated)
+
+
+def first_word(line):
+    """The first word of a line, quotes kept together, and what follows its blanks."""
+    quoted = False
+    for at, char in enumerate(line):
+        quoted ^= char == '"'
+        if not quoted and char in " \t":
+            if at:
+                return line[:at], line[at:].lstrip()
+            break
+    raise Bad("write PRINCIPALS [OPTIONS] KIND KEY")
+
+
+def split_unquoted(text):
+    parts = text.split('"')
+    # Commas between an odd quote and the next one do not separate.
+    parts[::2] = [part.replace(",", "\n") for part in parts[::2]]
+    return '"'.join(parts).split("\n")
+
+
+class SignerLine:
+    """One line of a file of signers."""
+
+    def __init__(self, line):
+        self.namespaces = self.after = self.before = None
+        names, rest = first_word(line)
+        self.principals = names.strip('"').split(",")
+        if any(not pattern.lstrip("!") for pattern in self.principals):
+            raise Bad("a principal without a name")
+        if (rest.split(maxsplit=1) or [""])[0] not in KINDS:
+            options, rest = first_word(rest)
+            for option in split_unquoted(options):
+                self.option(*option.partition("=")[::2])
+        self.key = key_of_line(rest)
+        if None not in (self.after, self.before) and self.before <= self.after:
+            raise Bad("valid-before is not after valid-after")
+
+    def option(self, name, value):
+        field = {"namespaces": "namespaces", "valid-after": "after", "valid-before": "before"}.get(name.lower())
+        if field is None:
+            raise Bad(f"the option {name!r} is not taken")
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        read = value.split(",") if field == "namespaces" else instant(value, COMPACT_INSTANT)
+        if not value or not read or getattr(self, field) is not None:
+            raise Bad(f"{name} has no value that is taken, or stands there twice")
+        setattr(self, field, read)
+
+    def allows(self, at):
+        second = at // 1_000_000
+        early = self.after is not None and second < self.after // 1_000_000
+        late = self.before is not None and second > self.before // 1_000_000
+        return (self.namespaces is None or in_list(NAMESPACE, self.namespaces)) and not early and not late
+
+
+KINDS = ("ssh-ed25519", "ssh-rsa", *(f"ecdsa-sha2-{curve}" for curve in CURVES), *SECURITY_KEYS)
+
+
+class Signers:
+    """OpenSSH's `allowed_signers`: whose key is whose."""
+
+    def __init__(self, text):
+        if len(text.encode()) > SIGNERS_BYTES_MAX:
+            raise Bad("the file of signers is longer than 1 MiB")
+        self.lines = []
+        for number, line in enumerate(text.split("\n"), 1):
+            line = line.strip()
+            if line and not line.startswith("#"):
+                try:
+                    self.lines.append(SignerLine(line))
+                except Bad as error:
+                    raise Bad(f"line {number}: {error}") from error
+
+    def finds(self, name, key, at):
+        return any(line.key.blob == key.blob and in_list(name, line.principals) and line.allows(at) for line in self.lines)
+
+    def mentions(self, name, key):
+        return any(line.key.blob == key.blob or name in line.principals for line in self.lines)
+
+    def names(self, key, at):
+        """The names that the file spells out for a key."""
+        lines = [line for line in self.lines if line.key.blob == key.blob and line.allows(at)]
+        plain = lambda name: name and not name.startswith("!") and "*" not in name and "?" not in name  # noqa: E731
+        return {name for line in lines for name in line.principals if plain(name) and in_list(name, line.principals)}
+
+
+def refuse_constant(word):
+    raise ValueError(f"{word} is no JSON")
+
+
+def finite(number):
+    if float(number) in (float("inf"), float("-inf")):
+        raise ValueError("a number out of range")
+    return float(number)
+
+
+def whole(number):
+    finite(number)
+    return int(number)
+
+
+def detail_of(row):
+    """The `detail` of a record as an object; empty where it is none."""
+    try:
+        detail = json.loads(row["detail"] or "null", parse_constant=refuse_constant, parse_float=finite, parse_int=whole)
+        json.dumps(detail, ensure_ascii=False).encode()  # a half of a surrogate pair is no text
+    except (ValueError, OverflowError, RecursionError):
+        return {}
+    return detail if isinstance(detail, dict) and depth_of(detail) <= DETAIL_DEPTH_MAX else {}
+
+
+def depth_of(value):
+    level, depth = [value], 0
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        level = [item for inner in level for item in (inner.values() if isinstance(inner, dict) else inner)]
+        depth += 1
+    return depth
+
+
+ACTS_OF = {
+    "session_request": ("request",), "session_open": ("request",), "session_approve": ("approve", "extend"), "session_deny": ("deny",),
+    "session_review": ("review",), "session_revoke": ("revoke",),
+}  # fmt: skip
+MUST_SIGN = "session_approve", "session_review"
+WHO = "principal", "principal_kind", "acting_for"
+
+
+class Said:
+    """A statement that holds, and who vouches with it."""
+
+    def __init__(self, row, window, statement, key):
+        self.row, self.window, self.statement, self.key = row, window, statement, key
+        self.signer, self.names, self.theirs = statement["signer"], {statement["signer"]}, None
+
+    def report(self):
+        return {"signer": self.signer, "key": self.key.fingerprint, "key_is_theirs": self.theirs, "seq": self.row["seq"], "window": self.window}
+
+
+def read_said(ledger, row, detail):
+    """The statement of a record: signed, and of what the record says."""
+    for name in ("statement", "signature", "signer", "key"):
+        if not is_text(detail.get(name)):
+            raise Bad(f"its detail has no text {name!r}")
+    statement = read_statement(detail["statement"])
+    key = check_signature(detail["statement"].encode() + b"\n", detail["signature"])
+    if (detail["signer"], detail["key"]) != (statement["signer"], key.fingerprint):
+        raise Bad("signer or key are not those of the signed statement")
+    if statement["act"] not in ACTS_OF[row["kind"]]:
+        raise Bad(f"its statement is to {statement['act']}")
+    if statement["gateway"] != ledger.gateway or statement["act"] != "review" and statement["window"] != ledger.window:
+        raise Bad("its statement is of another gateway or window")
+    if statement["session"] != (None if row["kind"] == "session_open" else row["session"]):
+        raise Bad("its statement is of another session")
+    if any(statement[name] != row[name] for name in WHO):
+        raise Bad("its statement is of another principal")
+    if statement["act"] == "request":
+        check_request(statement, row, detail)
+    return Said(row, ledger.window, statement, key)
+
+
+def check_request(statement, row, detail):
+    if statement["signer"] != statement["requester"]:
+        raise Bad("its statement asks in the name of somebody who did not sign")
+    if row["kind"] == "session_open":
+        if statement["needs"] != 0:
+            raise Bad("its statement asks for what others approve")
+        detail = {**detail, "requester": statement["requester"]}
+    else:
+        needs, seconds = (detail.get(name) if is_u64(detail.get(name)) else None for name in ("needs", "duration_seconds"))
+        needs = 0 if is_text(detail.get("rule")) else needs
+        if (statement["request"], statement["seconds"], statement["needs"]) != (detail.get("request"), seconds, needs):
+            raise Bad("its statement asks for something else")
+    check_terms(statement, row, detail)
+
+
+def check_terms(statement, row, terms):
+    """Raises Bad where a statement is not of what the record of a session says."""
+    requester = terms.get("requester") if terms.get("requester") is not None else terms.get("opened_by")
+    due = {**{name: terms.get(name) for name in ("account", "role", "basis", "reason")}, "requester": requester, **{name: row[name] for name in WHO}}
+    for name, value in due.items():
+        if statement[name] != value:
+            raise Bad(f"another {name}")
+
+
+class Opened:
+    """A session, and what it rests on."""
+
+    def __init__(self, row, detail, expires):
+        self.row, self.detail, self.expires, self.asked = row, detail, expires, None
+        self.ground, self.extensions, self.reviews = None, [], []
+
+    def is_unreviewed(self):
+        return self.ground["ground"] == "break_glass" and not self.reviews
+
+    def unapproved(self):
+        """The records that give it something that no person signed."""
+        for seq, ground in [(self.row["seq"], self.ground), *self.extensions]:
+            if ground["ground"] in ("rule", "word") or ground["ground"] == "break_glass" and not self.reviews:
+                yield seq
+
+    def take_review(self, said):
+        check_terms(said.statement, self.row, self.detail)
+        if self.asked and self.asked.key.blob == said.key.blob:
+            raise Bad("a session that its own key asked for")
+        self.reviews.append(said)
+
+    def report(self):
+        return {
+            "session": self.row["session"], "seq": self.row["seq"], **{name: self.row[name] for name in WHO},
+            "asked_by": self.asked and self.asked.report(), "rests_on": self.ground,
+            "extensions": [{"seq": seq, "rests_on": ground} for seq, ground in self.extensions],
+            "reviews": [said.report() for said in self.reviews], "unreviewed": self.is_unreviewed(),
+        }  # fmt: skip
+
+
+class ByFile(Bad):
+    """What only the caller's file of signers says."""
+
+
+class People:
+    """What the sessions of one ledger rest on."""
+
+    def __init__(self, signers):
+        self.signers, self.approvals, self.made, self.requests, self.used = signers, {}, set(), {}, set()
+        self.opened, self.by_id, self.reviews = [], {}, []
+
+    def take(self, ledger, row):
+        """What does not hold of the next record, as (level, text)."""
+        if row["kind"] not in (*ACTS_OF, "session_extend"):
+            return []
+        faults, detail = [], detail_of(row)
+        said = self.read(ledger, row, detail, faults) if row["kind"] in ACTS_OF else None
+        if row["kind"] in ("session_request", "session_open", "session_extend") and is_text(detail.get("request")):
+            if row["kind"] == "session_request":
+                self.made.add(detail["request"])
+            elif detail["request"] not in self.made:
+                faults.append(("L2", "it rests on a request that no record before it makes"))
+        if row["kind"] == "session_extend":
+            self.extend(row, detail, faults)
+        elif row["kind"] != "session_open":
+            self.keep(said, faults)
+        elif row["session"] is not None:
+            self.keep(said, faults)
+            self.open(row, detail, said, faults)
+        return faults
+
+    def read(self, ledger, row, detail, faults):
+        if row["kind"] not in MUST_SIGN and detail.get("statement") is None:
+            return None
+        try:
+            said = read_said(ledger, row, detail)
+        except Bad as error:
+            faults.append(("L2", str(error)))
+            return None
+        statement = said.statement
+        if self.signers:
+            said.names |= self.signers.names(said.key, row["time"])
+            if statement["act"] != "request" or self.signers.mentions(said.signer, said.key):
+                said.theirs = self.signers.finds(said.signer, said.key, row["time"])
+                if not said.theirs:
+                    faults.append(("L6", f"key {said.key.fingerprint} is not {said.signer!r}'s by the file of signers"))
+        involved = said.names & {statement["principal"], statement["requester"], statement["acting_for"]}
+        if row["kind"] in MUST_SIGN and involved:
+            own = said.signer in involved
+            faults.append(("L2" if own else "L6", f"{sorted(involved)} sign, who asked, act, or are acted for"))
+            return None if own else said
+        return said
+
+    def keep(self, said, faults):
+        if said is None:
+            return
+        act = said.statement["act"]
+        if act in ("approve", "extend"):
+            self.approvals[said.row["seq"]] = said
+        elif act == "review":
+            self.reviews.append(said)
+        elif act == "request":
+            if said.statement["request"] in self.requests:
+                faults.append(("L2", "what was asked for with this signature was asked for before"))
+            self.requests[said.statement["request"]] = said
+
+    def open(self, row, detail, own, faults):
+        opened = Opened(row, detail, instant(detail.get("expires")))
+        try:
+            opened.asked = self.asked(row, detail, own, opened.expires)
+        except Bad as error:
+            faults.append(("L2", str(error)))
+        opened.ground = self.ground(row, detail, detail, opened, faults)
+        self.by_id[row["session"]] = opened
+        self.opened.append(opened)
+
+    def asked(self, row, detail, own, expires):
+        """Who signed that they ask for a session."""
+        request, basis = detail.get("request"), detail.get("basis")
+        said = own or (self.requests.get(request) if is_text(request) else None)
+        key = basis[4:] if is_text(basis) and basis.startswith("ssh ") else None
+        if said is None:
+            if key is not None:
+                raise Bad("its principal is known by an SSH key that did not ask for it")
+            return None
+        if own is None:
+            check_terms(said.statement, row, detail)
+        if key not in (None, said.key.fingerprint):
+            raise Bad("its principal is known by another SSH key than the one that asked for it")
+        if expires is None or expires > row["time"] + said.statement["seconds"] * 1_000_000 + GRACE_MICROS:
+            raise Bad("it gives more time than was asked for, or does not say how much")
+        return said
+
+    def extend(self, row, detail, faults):
+        opened, expires = self.by_id.get(row["session"]), instant(detail.get("expires"))
+        terms = {**(opened.detail if opened else {}), **{name: detail.get(name) for name in ("requester", "opened_by", "basis", "reason")}}
+        ground = self.ground(row, detail, terms, opened, faults)
+        if opened:
+            opened.extensions.append((row["seq"], ground))
+            opened.expires = expires
+
+    def ground(self, row, detail, terms, opened, faults):
+        by = next((detail[name] for name in ("opened_by", "by") if is_text(detail.get(name))), "")
+        claims = any(detail.get(name) not in (None, []) for name in ("needs", "approvals"))
+        glass, rule = detail.get("break_glass") is True, detail.get("rule") if is_text(detail.get("rule")) else None
+        try:
+            if claims + glass + (rule is not None) > 1:
+                raise Bad("it rests on more than one of: approvals, a rule, break-glass")
+            if claims:
+                return {"ground": "approvals", "by": [said.report() for said in self.approved(row, detail, terms, opened)]}
+        except Bad as error:
+            faults.append(("L6" if isinstance(error, ByFile) else "L2", str(error)))
+            return {"ground": "word", "word_of": by}
+        if glass:
+            return {"ground": "break_glass", "word_of": by}
+        return {"ground": "word", "word_of": by} if rule is None else {"ground": "rule", "rule": rule}
+
+    def approved(self, row, detail, terms, opened):
+        """The approvals that a record names; Bad where they are not enough, not of these terms, or of the same people."""
+        needs, seqs = detail.get("needs"), detail.get("approvals")
+        if not is_number(1, NEEDS_MAX)(needs) or not isinstance(seqs, list) or len(seqs) > NEEDS_MAX:
+            raise Bad("it does not say how many approvals it needs, or names none, or too many")
+        counted = []
+        for seq in seqs:
+            said = self.approvals.get(seq) if type(seq) is int else None
+            if said is None:
+                raise Bad(f"record {seq} is no approval that holds and stands before it")
+            self.check_approval(said, row, detail, terms, opened)
+            if any(other.signer == said.signer or other.key.blob == said.key.blob for other in counted):
+                raise Bad(f"record {seq} and another are approvals by one person")
+            if any(other.names & said.names for other in counted):
+                raise ByFile(f"record {seq} and another are approvals by one person, by the names of their keys")
+            counted.append(said)
+        if len(counted) < needs:
+            raise Bad(f"it needs {needs} approvals and has {len(counted)}")
+        self.check_time(row, detail, opened, counted)
+        request = counted[0].statement["request"]
+        if request in self.used:
+            raise Bad("another record rests on the same request")
+        self.used.add(request)
+        return counted
+
+    @staticmethod
+    def check_approval(said, row, detail, terms, opened):
+        statement, place = said.statement, f"the approval in record {said.row['seq']} is of"
+        extends = row["kind"] == "session_extend"
+        if statement["act"] != ("extend" if extends else "approve") or extends and statement["session"] != row["session"]:
+            raise Bad(f"{place} something else, or of another session")
+        if (statement["request"], statement["needs"]) != (detail.get("request"), detail.get("needs")):
+            raise Bad(f"{place} another request, or one that needs more or fewer approvals")
+        try:
+            check_terms(statement, row, terms)
+        except Bad as error:
+            raise Bad(f"{place} {error}") from error
+        if not extends and opened.asked and opened.asked.key.blob == said.key.blob:
+            raise Bad(f"{place} what its own key asks for")
+        if statement["opens_before"] is not None and said.row["time"] >= instant(statement["opens_before"]) + GRACE_MICROS:
+            raise Bad(f"{place} a time at which it did not count any more")
+
+    @staticmethod
+    def check_time(row, detail, opened, counted):
+        if row["kind"] == "session_extend":
+            start = opened.expires if opened else None
+        else:
+            start = max(said.row["time"] for said in counted) + GRACE_MICROS
+        expires, seconds = instant(detail.get("expires")), min(said.statement["seconds"] for said in counted)
+        if None in (expires, start) or expires > start + seconds * 1_000_000:
+            raise Bad("it gives more time than was approved, or does not say how much")
+
+
+def review(ledgers):
+    """Hands each review to the session that it is of, which another window of the gateway may have opened."""
+    for ledger in ledgers:
+        for said in ledger.people.reviews:
+            home = next((other for other in ledgers if other.window == said.statement["window"]), None)
+            if home is None:
+                continue
+            mine = [opened for opened in home.people.opened if opened.row["session"] == said.statement["session"]]
+            mine = [opened for opened in mine if home is not ledger or opened.row["seq"] < said.row["seq"]]
+            try:
+                if not mine:
+                    raise Bad("a session that its window does not open before it")
+                mine[-1].take_review(said)
+            except Bad as error:
+                ledger.find_record(said.row["seq"], f"it is a review of {error}")
+
+
 # ---- FORMAT.md §8: the walk over one ledger -----------------------------------------------------------------------------
 
 
 class Ledger:
     """Findings and verdicts for one ledger."""
 
-    def __init__(self, gateway, window):
+    def __init__(self, gateway, window, signers=None):
         self.gateway, self.window, self.state, self.records, self.root = gateway, window, None, 0, None
+        self.people, self.walked = People(signers), False
         self.levels = dict.fromkeys(LEVELS, NOT_CHECKED)
         self.findings, self.left_out = [], 0
         self.tree, self.head, self.due = Tree(), ZERO, 0
@@ -1452,6 +2109,16 @@ class Ledger:
         self.parts(folder, manifest["files"], {file["sealed"]: file for file in reversed(files)})
         self.check_end(manifest)
         self.check_erased(manifest, window)
+        self.walked = True
+
+    def check_signers(self, required):
+        """L6, once the reviews of all windows are known. Records that do not hold say nothing of people."""
+        if required:
+            for opened in self.people.opened:
+                for seq in opened.unapproved():
+                    self.find_record(seq, "no person signed for what it gives", "L6")
+        if self.people.signers and self.walked and self.levels["L2"] == PASS and self.levels["L6"] != FAIL:
+            self.levels["L6"] = PASS
 
     def open_note(self, folder, window):
         """The note under the key that the log binds to its size."""
@@ -1584,6 +2251,8 @@ class Ledger:
         what = self.call(row)
         if what:
             self.find_record(seq, what)
+        for level, what in self.people.take(self, row):
+            self.find_record(seq, what, level)
         # On from the hash as stored: one changed record is one finding, and a stored hash that was changed along with
         # it breaks the next record and the root.
         self.head = row["hash"]
@@ -1684,7 +2353,7 @@ class Ledger:
         return {
             "folder": f"{self.gateway}/{self.window}", "gateway": self.gateway, "window": self.window, "state": self.state,
             "records": self.records, "root": self.root and self.root.hex(), "payloads": self.kept, "levels": self.levels,
-            "findings": self.findings, "findings_left_out": self.left_out,
+            "sessions": [opened.report() for opened in self.people.opened], "findings": self.findings, "findings_left_out": self.left_out,
         }  # fmt: skip
 
 
@@ -1827,8 +2496,9 @@ def timestamp_fault(folder, ca):
 class Evidence:
     """Everything found in a folder, verified."""
 
-    def __init__(self, keys, pins, policy=None, ca=None):
+    def __init__(self, keys, pins, policy=None, ca=None, signers=None, require_approval=False):
         self.keys, self.pins, self.policy, self.ca = keys, pins, policy, ca
+        self.signers, self.require_approval = signers, require_approval
         self.logs, self.ledgers, self.strays, self.all = [], [], [], False
 
     def verify(self, root):
@@ -1862,10 +2532,14 @@ class Evidence:
                 self.strays.append(f"{name}/{item.name}")
                 continue
             found.add(item.name)
-            ledger = Ledger(name, item.name)
+            ledger = Ledger(name, item.name, self.signers)
             ledger.verify(Path(item.path), log)
             self.check_timestamp(ledger, log, Path(item.path))
             self.ledgers.append(ledger)
+        own = [ledger for ledger in self.ledgers if ledger.gateway == name]
+        review(own)
+        for ledger in own:
+            ledger.check_signers(self.require_approval)
         for window, state in sorted(log.windows.items()):
             if window not in found and only in (None, window) and not state.is_empty():
                 ledger = Ledger(name, window)
@@ -2062,8 +2736,8 @@ class Refused(Exception):
 class Proof:
     """One record, shown alone. The order of checks is that of trust; the first that does not hold ends them."""
 
-    def __init__(self, data, keys, pins, policy=None):
-        self.keys, self.pins, self.policy, self.pinned = keys, pins, policy, False
+    def __init__(self, data, keys, pins, policy=None, signers=None):
+        self.keys, self.pins, self.policy, self.signers, self.pinned = keys, pins, policy, signers, False
         self.levels, self.findings, self.shown = dict.fromkeys(LEVELS, NOT_CHECKED), [], None
         try:
             self.bundle = self.at("L0", "bundle", self.parse, data)
@@ -2073,6 +2747,7 @@ class Proof:
             self.at("L3", "log", self.check_marks)
             self.at("L2", "records", self.read_records)
             self.at("L2", "payload", self.read_payload)
+            self.read_statement()
             self.levels.update({"L2": PASS, "L3": PASS if self.pinned else NOT_CHECKED})
             self.at("L4", "checkpoint", self.check_witnesses)
         except Refused as refused:
@@ -2283,6 +2958,20 @@ class Proof:
         if revealed:
             raise Bad("a field is none, is there twice or out of order")
 
+    def read_statement(self):
+        """Who signed what the record holds."""
+        row, faults = self.shown["record"], []
+        if row["kind"] not in ACTS_OF:
+            return
+        ledger = Ledger(self.bundle["gateway"], self.bundle["window"], self.signers)
+        said = ledger.people.read(ledger, row, detail_of(row), faults)
+        for level, what in sorted(faults):
+            raise Refused(level, f"record {row['seq']}", what)
+        if said:
+            self.shown["statement_by"] = said.report()
+        if said and said.theirs:
+            self.levels["L6"] = PASS
+
     def check_witnesses(self):
         if self.policy:
             self.log.cosigned = self.bundle["log"]["checkpoint"].encode(), self.log.size, self.root
@@ -2352,6 +3041,8 @@ def print_ledger(report):
     print(f"{report['folder']}: {report['state'] or 'unknown state'}, {size}, root {report['root'] or '-'}")
     for level, title in LEVELS.items():
         print(f"  {level} {title:<28} {report['levels'][level]}")
+    for session in report["sessions"]:
+        print(f"  session {json.dumps(session)}")  # ASCII: nothing in it moves a cursor
     for finding in report["findings"]:
         print(f"  {finding['level']} {finding['place']}: {finding['what']}")
     if report["findings_left_out"]:
@@ -2412,6 +3103,32 @@ def check_vectors(folder):
     manifest, root = open_ledger_note(vector["note"].encode(), Key(vector["vkey"]))
     if manifest != vector["manifest"] or root.hex() != vector["root"]:
         yield "note.json: manifest or root"
+    yield from check_statements(load("statements.json"))
+
+
+def check_statements(vectors):
+    for index, vector in enumerate(vectors["statements"]):
+        if is_taken(read_statement, vector["text"]) != vector["good"]:
+            yield f"statements.json: statement {index}"
+    for vector in vectors["signatures"]:
+        if is_taken(check_signature, vectors["message"].encode(), vector["signature"]) != vector["good"]:
+            yield f"statements.json: signature {vector['name']!r}"
+        elif vector["good"] and check_signature(vectors["message"].encode(), vector["signature"]).fingerprint != vector["fingerprint"]:
+            yield f"statements.json: fingerprint of {vector['name']!r}"
+    for index, vector in enumerate(vectors["allowed_signers"]):
+        finds = None
+        if is_taken(Signers, vector["file"]):
+            finds = Signers(vector["file"]).finds(vector["principal"], key_of_line(vector["key"]), vector["at"] * 1_000_000)
+        if finds != vector["finds"]:
+            yield f"statements.json: file of signers {index}"
+
+
+def is_taken(read, *given):
+    try:
+        read(*given)
+    except Bad:
+        return False
+    return True
 
 
 def unhex(value):
@@ -2452,6 +3169,8 @@ def main():
     parser.add_argument("--pin", action="append", type=Path, default=[], help="a checkpoint of the log that you kept")
     parser.add_argument("--policy", type=Path, help="a witness policy (C2SP tlog-policy)")
     parser.add_argument("--tsa-ca", type=Path, help="certificates of a timestamp authority, PEM")
+    parser.add_argument("--approvers", type=Path, help="your own file of who may approve (OpenSSH's allowed_signers)")
+    parser.add_argument("--require-approval", action="store_true", help="each session rests on approvals, or was reviewed")
     parser.add_argument("--json", action="store_true", help="print a machine-readable report")
     parser.add_argument("--batch", type=Path, help="a file of jobs, a JSON object a line")
     parser.add_argument("--vectors", type=Path, help="check this program against the vectors in a folder")
@@ -2497,17 +3216,23 @@ def read_arguments(parser, arguments):
         if arguments.tsa_ca:
             arguments.tsa_ca.read_bytes()
             subprocess.run(["openssl", "version"], capture_output=True, check=True)
+        option = "--approvers"
+        signers = Signers(arguments.approvers.read_text(encoding="utf-8")) if arguments.approvers else None
+        if arguments.require_approval and not signers:
+            raise Bad("--require-approval needs it")
     except (Bad, OSError, ValueError, subprocess.SubprocessError) as error:
         parser.error(f"{option}: {error}")
-    return Evidence(keys, pins, policy, arguments.tsa_ca)
+    return Evidence(keys, pins, policy, arguments.tsa_ca, signers, arguments.require_approval)
 
 
 def run_proof(parser, arguments):
     given = read_arguments(parser, arguments)
     if given.ca:
         parser.error("a proof holds no timestamp: leave out --tsa-ca")
+    if given.require_approval:
+        parser.error("a proof shows one record, and not what a session rests on: leave out --require-approval")
     try:
-        proof = Proof(arguments.evidence.read_bytes(), given.keys, given.pins, given.policy)
+        proof = Proof(arguments.evidence.read_bytes(), given.keys, given.pins, given.policy, given.signers)
     except OSError as error:
         parser.error(str(error))
     if arguments.json:
@@ -2522,7 +3247,9 @@ def run_batch(parser, jobs):
     try:
         for line in jobs.read_text(encoding="utf-8").splitlines():
             job = json.loads(line)
-            evidence = Evidence([Key(key) for key in job["keys"]], [pin.encode() for pin in job["pins"]])
+            signers = Signers(job["signers"]) if job.get("signers") is not None else None
+            keys, pins = [Key(key) for key in job["keys"]], [pin.encode() for pin in job["pins"]]
+            evidence = Evidence(keys, pins, signers=signers, require_approval=bool(job.get("require_approval")))
             print(json.dumps(evidence.verify(Path(job["evidence"])).report()), flush=True)
     except (Bad, OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f"--batch: {error!r}")

@@ -197,7 +197,7 @@ WITH cells AS (
     FROM cells c JOIN standing s USING (filename)
     WINDOW ledger AS (PARTITION BY s.gateway, s.change_window ORDER BY s.first_seq, c.file_row_number)
 )
-SELECT of_gateway AS gateway, of_window AS change_window, due, first_seq, kind, call, detail, lower(hex(hash)) AS hash, lower(hex(payload_hash)) AS payload_hash,
+SELECT of_gateway AS gateway, of_window AS change_window, due, first_seq, kind, call, session, principal, principal_kind, acting_for, epoch_us(time) AS micros, detail, lower(hex(hash)) AS hash, lower(hex(payload_hash)) AS payload_hash,
     seq = due AND gateway = of_gateway AND change_window = of_window AS in_place,
     regexp_full_match(kind, '[a-z][a-z0-9_]{0,31}') AND hash IS NOT NULL AND sha_hex(
         '9825' || cbor_text('sealgate/record/v1') || cbor_text(of_gateway) || cbor_text(of_window)
@@ -253,6 +253,80 @@ INSERT INTO findings SELECT l.gateway, l.change_window, 'L2', 'counts', 'manifes
 WHERE l.walked AND counts_text(l.manifest->'$.counts') IS DISTINCT FROM coalesce(k.counts, '');
 INSERT INTO findings SELECT r.gateway, r.change_window, 'L2', 'counts', 'record ' || r.due FROM records r JOIN kinds k USING (gateway, change_window)
 WHERE r.kind = 'window_close' AND counts_text(TRY_CAST(r.detail AS JSON)->'$.counts') IS DISTINCT FROM k.counts;
+
+-- ---- What sessions rest on (§14), save for the signatures: as the statements say that no key is asked about --------------------------------
+
+CREATE OR REPLACE TEMP MACRO micros_of(instant) AS CASE WHEN regexp_full_match(instant, '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z')
+    THEN epoch_us(TRY_CAST(instant AS TIMESTAMPTZ)) END;
+CREATE OR REPLACE TEMP TABLE acts AS
+SELECT gateway, change_window, due, kind, session, principal, principal_kind, acting_for, micros, d, TRY_CAST((d->>'$.statement') AS JSON) AS s,
+    (d->>'$.request') AS request, coalesce((d->>'$.requester'), (d->>'$.opened_by')) AS requester, TRY_CAST((d->>'$.needs') AS UBIGINT) AS needs,
+    TRY_CAST((d->'$.approvals') AS UBIGINT[]) AS approvals, micros_of((d->>'$.expires')) AS expires,
+    kind IN ('session_open', 'session_extend') AND (coalesce((d->>'$.needs'), '[]') <> '[]' OR coalesce((d->>'$.approvals'), '[]') <> '[]') AS rests
+FROM (SELECT *, TRY_CAST(detail AS JSON) AS d FROM records WHERE kind LIKE 'session_%');
+-- A statement is of its record's ledger, session and principal, by somebody who is not involved.
+INSERT INTO findings SELECT gateway, change_window, 'L2', 'people', 'record ' || due FROM acts
+WHERE (kind IN ('session_approve', 'session_review') OR (kind IN ('session_request', 'session_open', 'session_deny', 'session_revoke') AND (d->>'$.statement') IS NOT NULL))
+  AND NOT coalesce((s->>'$.format') = 'sealgate/statement/v1' AND (d->>'$.signature') LIKE '-----BEGIN SSH SIGNATURE-----%' AND (d->>'$.key') LIKE 'SHA256:%'
+    AND (d->>'$.signer') = (s->>'$.signer') AND (s->>'$.gateway') = gateway AND (kind = 'session_review' OR (s->>'$.window') = change_window)
+    AND list_contains(CASE kind WHEN 'session_approve' THEN ['approve', 'extend'] WHEN 'session_open' THEN ['request'] ELSE [kind[9:]] END, (s->>'$.act'))
+    AND (s->>'$.session') IS NOT DISTINCT FROM CASE WHEN kind <> 'session_open' THEN session END AND (s->>'$.principal') = principal
+    AND (s->>'$.principal_kind') = principal_kind AND (s->>'$.acting_for') IS NOT DISTINCT FROM acting_for
+    AND (kind NOT IN ('session_approve', 'session_review') OR NOT list_contains([(s->>'$.principal'), (s->>'$.requester'), (s->>'$.acting_for')], (s->>'$.signer')))
+    AND (kind NOT IN ('session_request', 'session_open') OR (s->>'$.signer') = (s->>'$.requester')), false);
+-- What is given on a request is given on one that was made.
+INSERT INTO findings SELECT a.gateway, a.change_window, 'L2', 'people', 'record ' || a.due FROM acts a
+WHERE a.kind IN ('session_open', 'session_extend') AND a.request IS NOT NULL AND NOT EXISTS (FROM acts r
+    WHERE r.gateway = a.gateway AND r.change_window = a.change_window AND r.kind = 'session_request' AND r.request = a.request AND r.due < a.due);
+-- Approvals: as many as it needs, before it, by different people, of what it gives, each request once.
+CREATE OR REPLACE TEMP TABLE rested AS
+WITH named AS (
+    SELECT a.gateway, a.change_window, a.due, a.kind, a.needs, a.approvals, a.expires, a.request, o.expires AS until, n.seq, n.of,
+        (p.d->>'$.key') AS key, (p.s->>'$.signer') AS signer, p.micros, TRY_CAST((p.s->>'$.seconds') AS BIGINT) AS seconds,
+        coalesce(p.due < a.due AND (p.s->>'$.act') = CASE a.kind WHEN 'session_open' THEN 'approve' ELSE 'extend' END
+            AND (p.s->>'$.session') IS NOT DISTINCT FROM CASE WHEN a.kind = 'session_extend' THEN a.session END
+            AND (p.s->>'$.request') = a.request AND TRY_CAST((p.s->>'$.needs') AS UBIGINT) = a.needs AND (p.s->>'$.requester') = a.requester
+            AND (p.s->>'$.principal') = a.principal AND (p.s->>'$.principal_kind') = a.principal_kind AND (p.s->>'$.acting_for') IS NOT DISTINCT FROM a.acting_for
+            AND (p.s->>'$.basis') = (a.d->>'$.basis') AND (p.s->>'$.reason') = (a.d->>'$.reason')
+            AND (p.s->>'$.account') IS NOT DISTINCT FROM (coalesce(o.d, a.d)->>'$.account') AND (p.s->>'$.role') IS NOT DISTINCT FROM (coalesce(o.d, a.d)->>'$.role')
+            AND p.micros < coalesce(micros_of((p.s->>'$.opens_before')) + 60000000, 9223372036854775807), false) AS fits
+    FROM acts a
+    LEFT JOIN LATERAL (SELECT unnest(a.approvals) AS seq, unnest(range(len(a.approvals))) AS of) n ON true
+    LEFT JOIN acts p ON p.gateway = a.gateway AND p.change_window = a.change_window AND p.due = n.seq AND p.kind = 'session_approve'
+    -- Of more time: the session's opening, and the end that it had before.
+    LEFT JOIN LATERAL (SELECT arg_min(b.d, b.due) AS d, arg_max(b.expires, b.due) AS expires FROM acts b WHERE a.kind = 'session_extend' AND b.gateway = a.gateway
+        AND b.change_window = a.change_window AND b.session = a.session AND b.kind IN ('session_open', 'session_extend') AND b.due < a.due) o ON true
+    WHERE a.rests
+)
+SELECT gateway, change_window, due, any_value(request) AS request, coalesce(any_value(needs) BETWEEN 1 AND 64 AND count(seq) BETWEEN any_value(needs) AND 64
+    AND bool_and(fits) AND count(DISTINCT signer) = count(seq) AND count(DISTINCT key) = count(seq)
+    AND any_value(expires) <= CASE any_value(kind) WHEN 'session_open' THEN max(micros) + 60000000 ELSE any_value(until) END + min(seconds) * 1000000, false) AS holds
+FROM named GROUP BY gateway, change_window, due;
+INSERT INTO findings SELECT gateway, change_window, 'L2', 'people', 'record ' || due FROM rested WHERE NOT holds;
+INSERT INTO findings SELECT gateway, change_window, 'L2', 'people', 'request ' || request FROM rested WHERE request IS NOT NULL
+GROUP BY gateway, change_window, request HAVING count(*) > 1;
+INSERT INTO findings SELECT gateway, change_window, 'L2', 'people', 'record ' || due FROM acts WHERE kind IN ('session_open', 'session_extend')
+AND rests::INT + coalesce(json_type((d->'$.rule')) = 'VARCHAR', false)::INT + coalesce((d->'$.break_glass') = 'true', false)::INT > 1;
+-- Who is known by an SSH key has asked with it.
+INSERT INTO findings SELECT a.gateway, a.change_window, 'L2', 'people', 'record ' || a.due FROM acts a
+WHERE a.kind = 'session_open' AND (a.d->>'$.basis') LIKE 'ssh %' AND NOT EXISTS (FROM acts r
+    WHERE r.gateway = a.gateway AND r.change_window = a.change_window AND r.s IS NOT NULL AND 'ssh ' || ((r.d->>'$.key')) = (a.d->>'$.basis')
+    AND (r.due = a.due OR (r.due < a.due AND r.kind = 'session_request' AND r.request = a.request)));
+-- A review is of a session that its window opens, where that window is here.
+INSERT INTO findings SELECT v.gateway, v.change_window, 'L2', 'people', 'record ' || v.due FROM acts v
+JOIN ledgers l ON l.gateway = v.gateway AND l.change_window = (v.s->>'$.window')
+WHERE v.kind = 'session_review' AND l.walked AND NOT EXISTS (FROM acts o WHERE o.gateway = v.gateway AND o.change_window = l.change_window AND o.kind = 'session_open'
+    AND o.session = (v.s->>'$.session') AND (o.change_window <> v.change_window OR o.due < v.due) AND o.principal = v.principal AND o.requester = (v.s->>'$.requester')
+    AND (o.d->>'$.account') IS NOT DISTINCT FROM (v.s->>'$.account') AND (o.d->>'$.role') IS NOT DISTINCT FROM (v.s->>'$.role')
+    AND (o.d->>'$.basis') = (v.s->>'$.basis') AND (o.d->>'$.reason') = (v.s->>'$.reason') AND coalesce((o.d->>'$.key'), '') <> (v.d->>'$.key'));
+-- What each session rests on: whose names and keys these are, the other verifiers say.
+CREATE OR REPLACE TEMP TABLE sessions AS
+SELECT a.gateway, a.change_window, a.due AS seq, a.session, a.principal, CASE WHEN a.rests THEN 'approvals' WHEN (a.d->>'$.rule') IS NOT NULL THEN 'rule'
+        WHEN (a.d->'$.break_glass') = 'true' THEN 'break-glass' ELSE 'word' END AS rests_on, a.request,
+    CASE WHEN a.rests THEN (SELECT list((p.d->>'$.signer') ORDER BY p.due) FROM acts p WHERE p.gateway = a.gateway AND p.change_window = a.change_window
+        AND p.kind = 'session_approve' AND list_contains(a.approvals, p.due)) END AS said_to_approve,
+    (SELECT count(*) FROM acts v WHERE v.gateway = a.gateway AND v.kind = 'session_review' AND (v.s->>'$.window') = a.change_window AND v.session = a.session) AS reviews
+FROM acts a WHERE a.kind = 'session_open';
 
 -- ---- Payload rows (§4) ----------------------------------------------------------------------------------------------------------------
 
@@ -422,11 +496,13 @@ WITH checks(level, subject, says, of_log, above_bytes) AS (VALUES
     ('L2', 'roots', 'tree root, head, number of records', false, true),
     ('L2', 'calls', 'each call has its outcome, the ledger its end', false, true),
     ('L2', 'counts', 'records by kind', false, true),
+    ('L2', 'people', 'requests, approvals and reviews that sessions rest on', false, true),
     ('L2', 'payloads', 'commitment of each payload row', false, true),
     ('L3', 'roots', 'roots that the windows log names', false, true),
     ('L3', 'seal', 'the window is opened, and sealed with this note', false, false),
     ('L3', 'redactions', 'redactions and timestamp', false, false),
     ('L4', 'witnesses', 'witnesses and timestamps', false, NULL),
+    ('L6', 'signers', 'signatures of people, and whose keys they are', false, NULL),
     ('L5', 'length', 'the window is there, to its length', false, false)
 ), subjects AS (
     SELECT gateway, NULL AS change_window, true AS of_log, true AS walked FROM (SELECT DISTINCT gateway FROM found WHERE len(parts) >= 3)
@@ -446,6 +522,7 @@ LEFT JOIN counted f ON f.gateway = s.gateway AND f.change_window IS NOT DISTINCT
 ORDER BY verdict <> 'FAIL', s.gateway, s.change_window NULLS FIRST, c.level, c.says;
 
 SELECT gateway, size AS entries, root AS log_root, 'compare with a checkpoint that you trust' AS note FROM checkpoints ORDER BY gateway;
+SELECT gateway, change_window, seq, session, principal, rests_on, request, said_to_approve, reviews FROM sessions ORDER BY ALL;
 SELECT gateway, change_window, level, checked, verdict, findings, first_place FROM verdicts;
 SELECT count(DISTINCT (gateway, change_window)) FILTER (change_window IS NOT NULL) AS ledgers, count(*) FILTER (verdict = 'PASS') AS checks_held,
     count(*) FILTER (verdict = 'FAIL') AS checks_failed, count(*) FILTER (verdict = 'NOT CHECKED') AS not_checked, 'signatures are not checked here' AS note

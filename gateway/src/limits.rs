@@ -205,6 +205,10 @@ pub const BASIS_CHARS_MAX: usize = 512;
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// Used tokens that are remembered until they expire, some 100 bytes each. Past it no token is taken.
 pub const SPENT_TOKENS_MAX: i64 = 100_000;
+/// Statements that were handed out to be signed by who asks, some 100 bytes each. Past it nobody can ask with an SSH key, for a while.
+pub const STATEMENTS_OUT_MAX: usize = 4096;
+/// How long a statement that was handed out is taken: time to look at it, find the security key, and touch it.
+pub const STATEMENT_TAKEN: Duration = Duration::from_secs(10 * 60);
 /// Bytes of a discovery document or a key set: Google's and GitHub's have some 10 KiB.
 pub const JWKS_BYTES_MAX: usize = 256 << 10;
 /// Keys in a set: issuers have two to ten.
@@ -217,8 +221,8 @@ pub const JWKS_FRESH: Duration = Duration::from_secs(600);
 pub const JWKS_KEPT: Duration = Duration::from_secs(3_600);
 /// An issuer is not asked more often than this, whatever key ids tokens name.
 pub const JWKS_FETCH_EVERY: Duration = Duration::from_secs(10);
-/// Bytes of a signature that was made elsewhere: by the longest RSA key, with room.
-pub const SIGNATURE_BYTES_MAX: u64 = 16 << 10;
+/// Bytes of a statement, a signature or a key in a file of somebody who signs: a statement has 32 KiB at most.
+pub const SIGNED_BYTES_MAX: u64 = 64 << 10;
 
 /// Events of a trace that `doctor` keeps: a plan over hundreds of resources makes some thousand; this many are some 100 MiB.
 pub const DOCTOR_EVENTS_MAX: usize = 1_000_000;

@@ -78,6 +78,11 @@ impl AllowedSigners {
         Err(why)
     }
 
+    /// Whether the file says anything of this key, or of this name by spelling it out.
+    pub fn mentions(&self, name: &str, key: &PublicKey) -> bool {
+        self.lines.iter().any(|line| line.key == *key || line.principals.split(',').any(|pattern| pattern == name))
+    }
+
     /// The names of a key for signatures in `namespace` at that time: those that the file spells out. What `*` or `?` may stand for
     /// is not among them.
     pub fn names(&self, key: &PublicKey, namespace: &str, at: i64) -> Vec<&str> {

@@ -9,6 +9,7 @@
 
 mod afterlife;
 pub mod log;
+pub mod people;
 pub mod random;
 pub mod story;
 

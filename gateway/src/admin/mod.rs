@@ -5,6 +5,7 @@
 mod accounts;
 pub mod api;
 mod arrivals;
+mod asking;
 pub mod client;
 mod credentials;
 mod identity;
@@ -60,6 +61,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/credentials/{id}/revoke", post(credentials::revoke))
         .route("/v1/sessions/{id}/arrivals", post(arrivals::arrivals))
         .route("/v1/requests", get(requests::list).post(requests::make))
+        .route("/v1/statements", post(asking::statement_to_ask))
         .route("/v1/requests/{id}", get(requests::show))
         .route("/v1/requests/{id}/statement", post(requests::statement))
         .route("/v1/requests/{id}/approve", post(requests::approve))

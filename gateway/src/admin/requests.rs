@@ -3,12 +3,14 @@
 use super::{
     Answer, Body, Failure, Gate, Peer,
     api::{AskStatement, OpenSession, Outcome, RequestView, SignedStatement, StatementView},
+    asking::identified,
     body, in_full,
-    sessions::{identified, view as session_view},
+    sessions::view as session_view,
 };
 use crate::{
     clock::rfc3339,
     sessions::{
+        opening::By,
         requests::{Asker, Requested},
         signers::Sent,
         store::StoredRequest,
@@ -41,11 +43,15 @@ pub(super) async fn make(
 ) -> Answer<Outcome> {
     let request = body(request)?;
     let requester = request.requester.clone();
-    let (grant, basis) = identified(&gateway, &peer, request).await?;
-    let mut asker = Asker::by_word(requester.as_deref(), peer.actor());
-    // Who proved to be the principal asked with that key.
-    asker.requester.key = basis.strip_prefix("ssh ").map(|key| Text::from(key.to_owned()));
-    asker.basis = basis;
+    let (grant, By { basis, signed }) = identified(&gateway, &peer, request).await?;
+    let mut asker = Asker { basis, ..Asker::by_word(requester.as_deref(), peer.actor()) };
+    if let Some(signed) = signed {
+        let signer = &signed.statement().signer;
+        if let Some(named) = requester.filter(|named| named != signer) {
+            return Err(Failure(StatusCode::BAD_REQUEST, format!("{signer} signs, and not {named}: leave out --as")));
+        }
+        asker = asker.who_signed(*signed);
+    }
     in_full(&gateway, move |gateway| async move {
         let requested = gateway.sessions.request(grant, asker).await?;
         Ok(outcome(&requested, gateway.clock.now()))

@@ -1,25 +1,24 @@
 //! Sessions over the admin API: opened on an operator's word or by break-glass, extended, ended, reviewed.
 
 use super::{
-    Answer, Body, Failure, Gate, Peer,
+    Answer, Body, Gate, Peer,
     api::{
         Allow, AskStatement, CloseSession, ExtendSession, OpenSession, Outcome, RevocationView, Revoke, Revoked, SessionView,
         SignedStatement, StatementView,
     },
+    asking::identified,
     body, duration, in_full,
     requests::{outcome, sent, statement_view},
 };
 use crate::{
     app::Gateway,
     clock::rfc3339,
-    principals::{Asked, Identity},
-    sessions::{Grant, Listed, SessionError, requests::Asker, store::Notice},
+    sessions::{Listed, SessionError, requests::Asker, store::Notice},
 };
 use axum::{
     Json,
     extract::{ConnectInfo, Path, State},
 };
-use http::StatusCode;
 use sealgate_policies::session::{Session, Status};
 use sealgate_schema::Text;
 use std::sync::Arc;
@@ -34,9 +33,9 @@ pub(super) async fn open(
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Body<OpenSession>,
 ) -> Answer<SessionView> {
-    let (grant, basis) = identified(&gateway, &peer, body(request)?).await?;
+    let (grant, by) = identified(&gateway, &peer, body(request)?).await?;
     in_full(&gateway, move |gateway| async move {
-        let session = gateway.sessions.open_identified(grant, basis, peer.word()).await?;
+        let session = gateway.sessions.open_identified(grant, by, peer.word()).await?;
         Ok(view(&session, gateway.clock.now()))
     })
     .await
@@ -47,9 +46,9 @@ pub(super) async fn break_glass(
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Body<OpenSession>,
 ) -> Answer<SessionView> {
-    let (grant, basis) = identified(&gateway, &peer, body(request)?).await?;
+    let (grant, by) = identified(&gateway, &peer, body(request)?).await?;
     in_full(&gateway, move |gateway| async move {
-        let session = gateway.sessions.break_glass(grant, basis, peer.actor()).await?;
+        let session = gateway.sessions.break_glass(grant, by, peer.actor()).await?;
         Ok(view(&session, gateway.clock.now()))
     })
     .await
@@ -140,25 +139,6 @@ pub(super) async fn review(
 ) -> Answer<()> {
     let sent = sent(body(request)?);
     in_full(&gateway, move |gateway| async move { gateway.sessions.review(&id, &sent, peer.actor()).await }).await
-}
-
-/// What is asked for, and what says who the principal is.
-pub(super) async fn identified(gateway: &Gateway, peer: &Peer, request: OpenSession) -> Result<(Grant, Text), Failure> {
-    let kind = request.kind.as_deref().map(str::parse).transpose().map_err(|error| Failure(StatusCode::BAD_REQUEST, error))?;
-    let asked = Asked { principal: request.principal.as_deref(), kind, acting_for: request.acting_for.as_deref() };
-    let identity = gateway.principals.identify(asked, &request.proof, peer.word(), gateway.clock.now()).await?;
-    let Identity { principal, kind, acting_for, basis } = identity;
-    let grant = Grant {
-        window: request.window,
-        principal: principal.to_string(),
-        kind,
-        acting_for: acting_for.map(|human| human.to_string()),
-        account: request.account,
-        role: request.role,
-        duration: duration(&request.duration)?,
-        reason: request.reason,
-    };
-    Ok((grant, basis))
 }
 
 fn listed_view(listed: &Listed, now: i64) -> SessionView {

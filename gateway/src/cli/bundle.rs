@@ -3,7 +3,7 @@
 //! Nothing of a bundle is printed that does not hold. The words of a record are another party's: what could move a terminal's
 //! cursor is escaped.
 
-use super::{Failure, Outcome, USAGE, anchors::Trusted, verify::plain};
+use super::{Failure, Outcome, USAGE, anchors::Trusted, people, verify::plain};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sealgate_schema::{
     Record, Text,
@@ -19,6 +19,10 @@ const INCOMPLETE: u8 = 2;
 
 /// Checks a proof, and prints what it shows.
 pub(super) fn verify(path: &Path, asked: &Asked, trusted: &Trusted, sealed: bool, as_json: bool) -> Outcome {
+    if asked.require_approval {
+        let why = "a proof shows one record, and not what a session rests on: leave out --require-approval";
+        return Err(Failure::new(USAGE, why));
+    }
     let mut report = check(&read(path)?, asked);
     trusted.check_proof(&mut report)?;
     let code = exit_code(&report, asked, sealed);
@@ -86,6 +90,9 @@ fn print_shown(shown: &Shown, mark: char, witnessed: bool) {
     };
     println!("{mark} record {} of window {} · {} · {state}", shown.record.seq, shown.ledger.window(), shown.ledger.gateway());
     print_record("", &shown.record);
+    if let Some(vouched) = &shown.vouched {
+        println!("  its statement: {}", plain(&people::signature(vouched)));
+    }
     if let Some(intent) = &shown.approval.intent {
         print_record("the call it belongs to", intent);
     }
@@ -255,6 +262,7 @@ fn json_shown(shown: &Shown) -> Json {
         "root": shown.root.to_string(),
         "hash": shown.hash.to_string(),
         "record": record(&shown.record),
+        "statement_by": shown.vouched.as_ref().map(people::vouched),
         "intent": shown.approval.intent.as_ref().map(record),
         "session_open": shown.approval.session_open.as_ref().map(record),
         "window_open": record(&shown.approval.window_open),

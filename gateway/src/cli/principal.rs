@@ -40,7 +40,7 @@ pub(super) async fn run(home: &Path, command: Command) -> Outcome {
     match command {
         Command::List { json } => list(home, json).await?,
         Command::Who { principal, acting_for, proof, json } => {
-            let who = Who { principal, kind: None, acting_for, proof: proof.proof(|| Ok(QUESTION.to_owned()))? };
+            let who = Who { principal, kind: None, acting_for, proof: proof.proof(QUESTION)? };
             let identity: IdentityView = ask(home, Method::POST, "/v1/principals/who", Some(&who)).await?;
             if json { println!("{}", serde_json::to_string_pretty(&identity)?) } else { say(&identity) }
         }

@@ -5,6 +5,7 @@
 use super::{
     Failure, Outcome, USAGE,
     bundle::field_names,
+    people::People,
     query, source,
     verify::{asked, complain, look},
 };
@@ -54,6 +55,8 @@ pub(super) struct Args {
     /// A checkpoint that whoever gets the bundle has kept: it shows that the log goes on from there
     #[arg(long, value_name = "FILE")]
     pin: Option<PathBuf>,
+    #[command(flatten)]
+    people: People,
 }
 
 pub(super) async fn run(home: &Path, args: Args) -> Outcome {
@@ -67,6 +70,7 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     let keys = if args.key.is_empty() { vec![verifier_key(home).display().to_string()] } else { args.key.clone() };
     let pins: Vec<PathBuf> = args.pin.iter().cloned().collect();
     let mut asked = asked(&keys, &pins)?;
+    args.people.ask(&mut asked)?;
     let found = source::find(&folder, &mut asked)?;
     if asked.window.as_ref().is_some_and(|window| *window != args.window) {
         return Err(Failure::new(USAGE, format!("{} is not the folder of window {}", folder.display(), args.window)));

@@ -4,7 +4,9 @@
 //! which DuckDB opens: between the check and the query there is no moment at which a file could be exchanged.
 
 use super::{
-    Failure, Outcome, record, source,
+    Failure, Outcome,
+    people::People,
+    record, source,
     verify::{asked, complain, look, read_payload_key},
 };
 use crate::{
@@ -59,6 +61,8 @@ pub(super) struct Args {
     /// The key of encrypted payload files [default: those of the home]
     #[arg(long, value_name = "FILE")]
     payload_key: Vec<PathBuf>,
+    #[command(flatten)]
+    people: People,
     /// Answer although windows that the log names are not here
     #[arg(long)]
     incomplete: bool,
@@ -81,6 +85,7 @@ pub(super) async fn run(home: &Path, args: Args) -> Outcome {
     let folder = args.evidence.clone().unwrap_or_else(|| evidence(home));
     let keys = if args.key.is_empty() { vec![verifier_key(home).display().to_string()] } else { args.key.clone() };
     let mut asked = asked(&keys, &[])?;
+    args.people.ask(&mut asked)?;
     asked.payload_keys = payload_keys(home, &args)?;
     let source = Kept { folder: source::find(&folder, &mut asked)?, files: RefCell::default() };
     asked.window = args.window.clone().or(asked.window);

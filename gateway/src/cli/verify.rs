@@ -1,6 +1,12 @@
 //! `sealgate verify`: evidence checked offline. Needs the evidence and a public key; no gateway, no network, no home.
 
-use super::{Failure, Outcome, USAGE, anchors::Trusted, bundle, source};
+use super::{
+    Failure, Outcome, USAGE,
+    anchors::Trusted,
+    bundle,
+    people::{self, People},
+    source,
+};
 use sealgate_schema::{
     encrypted::PayloadKey,
     note::VerifierKey,
@@ -25,7 +31,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Check evidence offline, with a public key
 ///
-/// Exit codes: 0 every required level of every ledger holds (L0, L1, L2 and L5; L3 with --pin, L4 with --policy or --tsa-ca); 1 something was tampered with; 2 incomplete: something is not there, or there is nothing to check; 3 usage.
+/// Exit codes: 0 every required level of every ledger holds (L0, L1, L2 and L5; L3 with --pin, L4 with --policy or --tsa-ca, L6 with --approvers); 1 something was tampered with; 2 incomplete: something is not there, or there is nothing to check; 3 usage.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder with evidence: all of it, one gateway's, or one window's; or a proof (`sealgate prove`)
@@ -45,6 +51,8 @@ pub(super) struct Args {
     /// CA of the timestamp authority that you trust (PEM): every seal must have its timestamp. Uses openssl
     #[arg(long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
+    #[command(flatten)]
+    people: People,
     /// Require that every window is sealed: an open one is incomplete
     #[arg(long)]
     sealed: bool,
@@ -55,6 +63,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let mut asked = asked(&args.key, &args.pin)?;
+    args.people.ask(&mut asked)?;
     asked.payload_keys = args.payload_key.iter().map(|file| read_payload_key(file)).collect::<Result<_, _>>()?;
     let trusted = Trusted::read(args.policy.as_deref(), args.tsa_ca.as_deref())?;
     if args.evidence.is_file() {
@@ -166,6 +175,7 @@ fn print_ledger(report: &Report) {
     for level in Level::ALL {
         println!("    {level:?} {:<26} {}", level.title(), report.verdict(level));
     }
+    people::print(report);
     print_findings(&report.findings);
 }
 
@@ -228,7 +238,7 @@ fn verdict(report: &EvidenceReport, args: &Args, code: u8, trusted: &Trusted) ->
                     "L3 is not checked: without --pin, a log and its windows that were rolled back together would not be noticed."
                 }
             };
-            format!("L0 to L2 and L5 hold for {ledgers}.{open} {tail} {}", outside(report, trusted))
+            format!("L0 to L2 and L5 hold for {ledgers}.{open} {tail} {} {}", outside(report, trusted), signers(report))
         }
     }
 }
@@ -242,6 +252,19 @@ fn outside(report: &EvidenceReport, trusted: &Trusted) -> String {
         (true, count) => {
             format!("L4 holds, but for {count} of them not to its end: what is newest was not witnessed or sealed yet.")
         }
+    }
+}
+
+/// What may be said of who signed.
+fn signers(report: &EvidenceReport) -> String {
+    let there: Vec<_> = report.ledgers.iter().filter(|ledger| ledger.state.is_some()).collect();
+    let checked = there.iter().filter(|ledger| ledger.verdict(Level::L6) == Verdict::Pass).count();
+    let unreviewed = there.iter().flat_map(|ledger| &ledger.sessions).filter(|session| session.is_unreviewed()).count();
+    let owed = if unreviewed > 0 { format!(" Break-glass sessions without a review: {unreviewed}.") } else { String::new() };
+    match checked {
+        0 => format!("L6 is not checked: keys signed what is said to be approved; whose they are, --approvers says.{owed}"),
+        _ if checked == there.len() => format!("L6 holds for all of them: who signed are those of your file.{owed}"),
+        _ => format!("L6 holds for {checked} of them; of the others nothing was there to read.{owed}"),
     }
 }
 
@@ -260,6 +283,7 @@ fn print_json(report: &EvidenceReport, code: u8) -> Result<(), Failure> {
             "root": ledger.root.map(|root| root.to_string()),
             "payloads": ledger.payloads.as_str(),
             "levels": levels,
+            "sessions": people::sessions(ledger),
             "findings": findings(&ledger.findings),
             "findings_left_out": ledger.findings.left_out,
         })

@@ -4,6 +4,7 @@
 //! - [`sealgate_policies::principal`]: the directory, and which proof is whose
 //! - [`watched`]: its files, read again when they change
 //! - [`oidc`]: tokens · [`keys`]: the key sets that they are checked with · [`spent`]: each is good once
+//! - [`ssh`]: signatures, and what is handed out to be signed
 //! - [`certificate`]: the SPIFFE ID of a client certificate
 //! - [`proof`]: what goes over the admin API
 
@@ -12,6 +13,7 @@ pub mod keys;
 pub mod oidc;
 pub mod proof;
 pub mod spent;
+mod ssh;
 pub mod watched;
 
 use crate::limits::BASIS_CHARS_MAX;
@@ -27,7 +29,13 @@ use sealgate_policies::{
     },
     session::PrincipalKind,
 };
-use sealgate_schema::Text;
+use sealgate_schema::{
+    Text,
+    allowed_signers::AllowedSigners,
+    public_key::PublicKey,
+    sshsig::{self, NAMESPACE},
+    statement::{Act, Signed, Statement},
+};
 use spent::{Spent, Use};
 use std::{
     collections::BTreeMap,
@@ -47,6 +55,17 @@ pub struct Identity {
     pub acting_for: Option<Text>,
     /// `word of uid 0`, `ssh SHA256:…`, `oidc ISSUER SUBJECT`, `certificate spiffe://…`: one line of plain characters.
     pub basis: Text,
+    /// What they signed to ask, and nobody can send again.
+    pub signed: Option<Signed>,
+}
+
+/// Who would sign with a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signatory {
+    /// Their name in the directory's file of allowed signers.
+    pub signer: String,
+    /// Who they are.
+    pub identity: Identity,
 }
 
 /// What became of the certificate that a client presented: known once for a connection, and refused call by call.
@@ -86,6 +105,9 @@ pub enum PrincipalError {
     /// An SSH signature.
     #[error("the SSH signature: {0}")]
     Ssh(String),
+    /// Too many ask at once.
+    #[error("too many statements are handed out and not signed yet; try again in ten minutes")]
+    TooManyStatements,
     /// A token that is none, or not signed as it should be.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -118,7 +140,9 @@ impl PrincipalError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Nameless | Self::TwoProofs => StatusCode::BAD_REQUEST,
-            Self::Keys(_) | Self::Store(_) | Self::Token(TokenError::TooMany) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Keys(_) | Self::Store(_) | Self::TooManyStatements | Self::Token(TokenError::TooMany) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::FORBIDDEN,
         }
     }
@@ -132,6 +156,7 @@ pub struct Principals {
     trust_domain: Option<String>,
     keys: KeySets,
     spent: Spent,
+    handed_out: ssh::HandedOut,
 }
 
 /// What the files say: the directory, and the keys that it names.
@@ -139,6 +164,7 @@ pub struct Principals {
 pub struct Known {
     directory: Directory,
     sources: BTreeMap<String, Source>,
+    signers: AllowedSigners,
 }
 
 impl Principals {
@@ -146,15 +172,19 @@ impl Principals {
     /// alone.
     pub fn new(known: Option<Watched<Known>>, trust_domain: Option<&str>, spent: Spent) -> Self {
         let trust_domain = trust_domain.map(str::to_owned);
-        Self { known, nobody: Arc::default(), trust_domain, keys: KeySets::default(), spent }
+        Self { known, nobody: Arc::default(), trust_domain, keys: KeySets::default(), spent, handed_out: ssh::HandedOut::default() }
     }
 
     /// Who is it? The one question that a request for a session asks: by the proof where there is one, by word where not. A token
     /// that says who it is is spent by it.
     ///
-    /// An SSH proof signs a statement; that the statement says what the request says is for the caller to see to.
+    /// An SSH proof signs a statement that was handed out ([`Self::hand_out`]), and uses it up; that the statement says what the
+    /// request says is for the caller to see to.
     pub async fn identify(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
-        let identity = self.preview(asked, proof, peer, now).await?;
+        let mut identity = self.preview(asked, proof, peer, now).await?;
+        if let Some(ssh) = &proof.ssh {
+            identity.signed = Some(self.take_back(&ssh.statement, &ssh.signature, now)?);
+        }
         if let Some(token) = &proof.oidc {
             self.spend(token.expose(), now).await?;
         }
@@ -165,22 +195,14 @@ impl Principals {
     pub async fn preview(&self, asked: Asked<'_>, proof: &Proof, peer: &str, now: i64) -> Result<Identity, PrincipalError> {
         let identity = match (&proof.ssh, &proof.oidc) {
             (Some(_), Some(_)) => return Err(PrincipalError::TwoProofs),
-            (Some(ssh), None) => self.by_ssh(&ssh.statement, &ssh.signature, asked.acting_for, now)?,
+            (Some(ssh), None) => self.by_ssh(&ssh.statement, &ssh.signature, asked, now)?,
             (None, Some(token)) => self.by_token(token.expose(), asked.acting_for, now).await?,
             (None, None) => {
                 let name = asked.principal.ok_or(PrincipalError::Nameless)?;
                 return self.by_word(name, asked.kind, asked.acting_for, peer);
             }
         };
-        if let Some(name) = asked.principal.filter(|name| **name != *identity.principal) {
-            return Err(PrincipalError::SomebodyElse { proven: identity.principal.to_string(), asked: name.to_owned() });
-        }
-        match asked.kind {
-            Some(kind) if kind != identity.kind => {
-                Err(Unfit::OtherKind { name: identity.principal.to_string(), declared: identity.kind, asked: kind }.into())
-            }
-            _ => Ok(identity),
-        }
+        identity.fitting(asked)
     }
 
     /// By somebody's word: `peer` is whose. The kind is the directory's; of a name that it does not have, the asked one.
@@ -197,13 +219,47 @@ impl Principals {
             kind,
             acting_for: acting_for.map(|human| human.to_owned().into()),
             basis: plain(&format!("word of {peer}")),
+            signed: None,
         })
     }
 
-    /// By an SSH signature over `text`, in the namespace `sealgate`.
-    pub fn by_ssh(&self, text: &str, signature: &str, acting_for: Option<&str>, now: i64) -> Result<Identity, PrincipalError> {
-        let _ = (text, signature, acting_for, now);
-        Err(PrincipalError::Ssh("not taken yet".to_owned()))
+    /// By an SSH signature over `text`, in the namespace `sealgate`. Where the text is a statement, it says who signs.
+    pub fn by_ssh(&self, text: &str, signature: &str, asked: Asked<'_>, now: i64) -> Result<Identity, PrincipalError> {
+        let key = sshsig::check(text, signature, NAMESPACE).map_err(|error| PrincipalError::Ssh(error.to_string()))?;
+        let statement = Statement::parse(text.trim_end_matches('\n')).ok();
+        let signer = statement.as_ref().map(|statement| statement.signer.as_str());
+        Ok(self.signatory(&key, signer, asked, now)?.identity)
+    }
+
+    /// Who would sign with a key, to be told what.
+    pub fn by_key(&self, key: &PublicKey, asked: Asked<'_>, now: i64) -> Result<Signatory, PrincipalError> {
+        self.signatory(key, None, asked, now)
+    }
+
+    fn signatory(&self, key: &PublicKey, signer: Option<&str>, asked: Asked<'_>, now: i64) -> Result<Signatory, PrincipalError> {
+        let known = self.known();
+        let (principal, signer) = known.by_key(key, signer, asked.principal, now)?;
+        let identity = known.identity(principal, asked.acting_for, &format!("ssh {}", key.fingerprint()))?.fitting(asked)?;
+        Ok(Signatory { signer, identity })
+    }
+
+    /// Remembers that a statement with this request was handed out, to be taken once until then.
+    pub fn hand_out(&self, request: &str, until: i64, now: i64) -> Result<(), PrincipalError> {
+        if self.handed_out.add(request, until, now) { Ok(()) } else { Err(PrincipalError::TooManyStatements) }
+    }
+
+    /// Takes a signed statement, which was handed out and is no more from then on.
+    fn take_back(&self, text: &str, signature: &str, now: i64) -> Result<Signed, PrincipalError> {
+        let signed = Signed::check(text, signature).map_err(|error| PrincipalError::Ssh(error.to_string()))?;
+        let statement = signed.statement();
+        let request = statement.request.as_deref().filter(|_| statement.act == Act::Request);
+        match request.is_some_and(|request| self.handed_out.take(request, now)) {
+            true => Ok(signed),
+            false => {
+                let why = "the statement was not handed out here, is used already, or is older than ten minutes: ask again";
+                Err(PrincipalError::Ssh(why.to_owned()))
+            }
+        }
     }
 
     /// By a token of an OIDC issuer, which is spent by it.
@@ -247,6 +303,7 @@ impl Principals {
             kind: principal.kind,
             acting_for: None,
             basis: plain(&format!("certificate {id}")),
+            signed: None,
         })
     }
 
@@ -270,6 +327,21 @@ impl Principals {
     }
 }
 
+impl Identity {
+    /// Refuses where the proof is another's than was named, or of another kind.
+    fn fitting(self, asked: Asked<'_>) -> Result<Self, PrincipalError> {
+        if let Some(name) = asked.principal.filter(|name| **name != *self.principal) {
+            return Err(PrincipalError::SomebodyElse { proven: self.principal.to_string(), asked: name.to_owned() });
+        }
+        match asked.kind {
+            Some(kind) if kind != self.kind => {
+                Err(Unfit::OtherKind { name: self.principal.to_string(), declared: self.kind, asked: kind }.into())
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
 impl Known {
     /// Reads a directory, which is read again when it changes.
     pub fn watch(file: &Path) -> Result<Watched<Self>, String> {
@@ -285,7 +357,8 @@ impl Known {
         for issuer in directory.issuers() {
             sources.insert(issuer.url.clone(), Source::read(issuer, beside, reading)?);
         }
-        Ok(Self { directory, sources })
+        let signers = directory.allowed_signers().map(|name| signers(&beside(name), reading)).transpose()?.unwrap_or_default();
+        Ok(Self { directory, sources, signers })
     }
 
     fn identity(&self, principal: &Principal, acting_for: Option<&str>, basis: &str) -> Result<Identity, Unfit> {
@@ -295,8 +368,13 @@ impl Known {
             kind: principal.kind,
             acting_for: acting_for.map(|human| human.to_owned().into()),
             basis: plain(basis),
+            signed: None,
         })
     }
+}
+
+fn signers(file: &Path, reading: &mut Reading) -> Result<AllowedSigners, String> {
+    AllowedSigners::parse(&reading.file(file)?).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Reads a directory. Public for the fuzz targets.

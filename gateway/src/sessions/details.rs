@@ -7,7 +7,7 @@ use sealgate_policies::{
     request::{Granted, Request, Terms},
     session::Session,
 };
-use sealgate_schema::Text;
+use sealgate_schema::{Text, statement::Signed};
 use serde_json::{Value, json};
 
 pub(super) fn set(detail: &mut Value, name: &str, value: Value) {
@@ -40,6 +40,15 @@ pub(super) fn request_detail(request: &Request) -> Value {
     });
     needs_detail(&mut detail, &request.way);
     detail
+}
+
+/// What who asked has signed.
+pub(super) fn set_signed(detail: &mut Value, signed: Option<&Signed>) {
+    let Some(signed) = signed else { return };
+    set(detail, "signer", json!(signed.statement().signer));
+    set(detail, "key", json!(signed.key().fingerprint()));
+    set(detail, "statement", json!(signed.text()));
+    set(detail, "signature", json!(signed.signature()));
 }
 
 pub(super) fn opened_detail(granted: &Granted, session: &Session) -> Value {

@@ -1,7 +1,7 @@
 //! Windows and sessions: asked for, approved, opened, ended, reviewed, looked up. Every act here is a record.
 //!
 //! - [`windows`]: the intervals · [`opening`]: sessions on an operator's own word, and break-glass
-//! - [`requests`]: requests and approvals · [`grants`]: what they lead to · [`signers`]: whose signature it is
+//! - [`asked`]: what is signed to ask · [`requests`]: requests and approvals · [`grants`]: what they lead to · [`signers`]: whose signature it is
 //! - [`ending`]: ends, principals that get nothing, time · [`review`]: what break-glass owes
 //! - [`notify`]: who is told of break-glass · [`actor`]: who is at the admin socket
 //! - [`token`]: the proxy credential · [`mod@env`]: a tool's environment · [`store`]: the database
@@ -11,6 +11,7 @@
 //! in the store before either, so that a crash in between leaves it to the next start ([`requests`]).
 
 pub mod actor;
+pub mod asked;
 mod details;
 pub mod ending;
 pub mod env;

@@ -3,6 +3,8 @@
 use super::{
     Grant, Held, SessionError, Sessions,
     actor::Actor,
+    asked::Errand,
+    details::set_signed,
     requests::subjects,
     store::{Notice, StoredSession},
     token,
@@ -12,7 +14,7 @@ use sealgate_policies::{
     request::Terms,
     session::{Opening, Session},
 };
-use sealgate_schema::{Text, record::Kind};
+use sealgate_schema::{Text, record::Kind, statement::Signed};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -26,15 +28,32 @@ pub(super) struct Ground {
     pub(super) rule: Option<Text>,
 }
 
+/// What says who the principal is that opens a session.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// `word of uid 0`, `ssh SHA256:…`, …
+    pub basis: Text,
+    /// What they signed, where that is an SSH key.
+    pub signed: Option<Box<Signed>>,
+}
+
+impl By {
+    /// Something that is not a signature.
+    pub fn word(basis: Text) -> Self {
+        Self { basis, signed: None }
+    }
+}
+
 impl Sessions {
     /// Opens a session on an operator's own word, for a principal who is who the operator says.
     pub async fn open_session(&self, grant: Grant, actor: &str) -> Result<Arc<Session>, SessionError> {
-        self.open_identified(grant, format!("word of {actor}").into(), actor).await
+        self.open_identified(grant, By::word(format!("word of {actor}").into()), actor).await
     }
 
-    /// Opens a session on an operator's own word; `basis` says who the principal is.
-    pub async fn open_identified(&self, grant: Grant, basis: Text, actor: &str) -> Result<Arc<Session>, SessionError> {
+    /// Opens a session on an operator's own word; `by` says who the principal is.
+    pub async fn open_identified(&self, grant: Grant, by: By, actor: &str) -> Result<Arc<Session>, SessionError> {
         let terms = grant.terms()?;
+        let By { basis, signed } = by;
         if self.access.approval.required {
             return Err(SessionError::Forbidden(format!(
                 "sessions need approval here; ask for one: sealgate session request --window {} --principal {} --for 1h --reason \"...\"",
@@ -46,34 +65,40 @@ impl Sessions {
         let now = self.clock.now();
         self.access.within_limits(&terms, &subjects(&self.open_now(now)))?;
         self.check_account(&terms)?;
+        self.check_asked(Errand::Open, &terms, &basis, signed.as_deref())?;
         let ground = Ground { basis, opened_by: actor.to_owned().into(), break_glass: false, request: None, rule: None };
         let session = self.session_of(&terms, ground, now)?;
-        let detail = json!({
+        let mut detail = json!({
             "reason": session.reason.as_str(), "expires": rfc3339(session.expires()), "by": actor, "opened_by": actor,
             "basis": session.basis.as_str(), "account": session.account.as_deref(), "role": session.role.as_deref(),
         });
+        set_signed(&mut detail, signed.as_deref());
         self.open_recorded(StoredSession { session, recorded: true, opener: Vec::new(), reviewer: None, notice: None }, detail)
             .await
     }
 
     /// Opens a session before anybody approved. Those who are to be told are told after it is open, however that goes.
-    pub async fn break_glass(self: &Arc<Self>, grant: Grant, basis: Text, actor: &Actor) -> Result<Arc<Session>, SessionError> {
+    pub async fn break_glass(self: &Arc<Self>, grant: Grant, by: By, actor: &Actor) -> Result<Arc<Session>, SessionError> {
         let terms = grant.terms()?;
+        let By { basis, signed } = by;
         let giving = self.giving.lock().await;
         self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
         self.access.break_glass(&terms)?;
         self.check_account(&terms)?;
+        self.check_asked(Errand::BreakGlass, &terms, &basis, signed.as_deref())?;
         let ground = Ground { basis, opened_by: actor.word().clone(), break_glass: true, request: None, rule: None };
         let session = self.session_of(&terms, ground, self.clock.now())?;
         // What nobody could sign a review of is not opened.
         self.review_statement(&session, "sealgate", Some("looked at it"))?;
         let by = actor.word().as_str();
-        let detail = json!({
+        let mut detail = json!({
             "reason": session.reason.as_str(), "expires": rfc3339(session.expires()), "by": by, "opened_by": by,
             "break_glass": true, "basis": session.basis.as_str(), "account": session.account.as_deref(),
             "role": session.role.as_deref(),
         });
-        let opener = actor.user().cloned().into_iter().collect();
+        set_signed(&mut detail, signed.as_deref());
+        let signer = signed.map(|signed| Text::from(signed.statement().signer.clone()));
+        let opener = actor.user().cloned().into_iter().chain(signer).collect();
         let stored = StoredSession { session, recorded: true, opener, reviewer: None, notice: Some(Notice::Owed) };
         let session = self.open_recorded(stored, detail).await?;
         drop(giving);

@@ -9,7 +9,7 @@ use super::{
     Grant, SessionError, Sessions, Table,
     actor::Actor,
     check_text,
-    details::{request_detail, signed_detail},
+    details::{request_detail, set_signed, signed_detail},
     grants::Effect,
     signers::Sent,
     store::{StoredRequest, WindowState},
@@ -28,7 +28,7 @@ use sealgate_policies::{
 use sealgate_schema::{
     Text,
     record::{Fields, Kind},
-    statement::Act,
+    statement::{Act, Signed},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Asker {
     pub requester: Requester,
     /// `word of uid 0`, `ssh SHA256:…`, …
     pub basis: Text,
+    /// The statement that they signed to ask.
+    pub signed: Option<Box<Signed>>,
 }
 
 impl Asker {
@@ -61,7 +63,7 @@ impl Asker {
             user: actor.user().cloned(),
             key: None,
         };
-        Self { requester, basis: format!("word of {}", actor.word()).into() }
+        Self { requester, basis: format!("word of {}", actor.word()).into(), signed: None }
     }
 }
 
@@ -141,6 +143,12 @@ impl Sessions {
         }
     }
 
+    /// When a request that is made now can't be approved any more: whole seconds, so that what people sign says it exactly.
+    pub(super) fn waits_until(&self, now: i64, closes: i64) -> i64 {
+        let wait = i64::try_from(self.access.approval.wait.as_micros()).unwrap_or(i64::MAX);
+        whole_seconds(now.saturating_add(wait).min(closes))
+    }
+
     async fn make(
         &self,
         terms: Terms,
@@ -155,13 +163,15 @@ impl Sessions {
             let why = format!("{pending} requests wait already; approve or deny some: sealgate session requests");
             return Err(SessionError::Conflict(why));
         }
-        let wait = i64::try_from(self.access.approval.wait.as_micros()).unwrap_or(i64::MAX);
-        // Whole seconds, so that what people sign says it exactly.
-        let expires = whole_seconds(now.saturating_add(wait).min(closes));
+        let expires = self.waits_until(now, closes);
+        let signed = asker.signed.clone();
         let mut request = Request::new(asking(terms, extends, asker, way, now, expires));
         // What nobody could sign is refused before anybody is asked.
         self.statement(Act::Request, &request, "sealgate", None)?;
-        self.record_of(&request, Kind::SessionRequest, request_detail(&request)).await?;
+        self.check_request(&request, signed.as_deref(), expires)?;
+        let mut detail = request_detail(&request);
+        set_signed(&mut detail, signed.as_deref());
+        self.record_of(&request, Kind::SessionRequest, detail).await?;
         let rule = matches!(request.way, Way::Rule(_));
         let granted = if rule { Some(request.stand(now)?) } else { None };
         let opened_by = match &request.way {
@@ -300,9 +310,13 @@ impl Sessions {
     }
 }
 
+/// Who signed has said which request it is, and until when it waits.
 fn asking(terms: Terms, extends: Option<Text>, asker: Asker, way: Way, requested: i64, expires: i64) -> Asking {
-    let Asker { requester, basis } = asker;
-    Asking { id: token::new_id('R').into(), terms, extends, requester, basis, way, requested, expires }
+    let Asker { requester, basis, signed } = asker;
+    let statement = signed.as_ref().map(|signed| signed.statement());
+    let id = statement.and_then(|statement| statement.request.clone()).unwrap_or_else(|| token::new_id('R'));
+    let expires = statement.and_then(|statement| statement.opens_before).unwrap_or(expires);
+    Asking { id: id.into(), terms, extends, requester, basis, way, requested, expires }
 }
 
 fn terms_of(session: &Session) -> Terms {
@@ -318,11 +332,11 @@ fn terms_of(session: &Session) -> Terms {
     }
 }
 
-fn whole_seconds(time: i64) -> i64 {
+pub(super) fn whole_seconds(time: i64) -> i64 {
     time.saturating_sub(time.rem_euclid(1_000_000))
 }
 
-fn check_seconds(duration: i64) -> Result<(), SessionError> {
+pub(super) fn check_seconds(duration: i64) -> Result<(), SessionError> {
     match whole_seconds(duration) == duration {
         true => Ok(()),
         false => Err(SessionError::Invalid("ask for whole seconds: it is what approvers sign".to_owned())),

@@ -18,6 +18,10 @@ impl Sessions {
         let held = self.held(id)?;
         let session = &held.session;
         let verdict = self.verdict_on(session, sent, self.clock.now())?;
+        if *session.basis == *format!("ssh {}", verdict.signer.key) {
+            let why = format!("session {id} was opened with this key: a different person has to review it");
+            return Err(SessionError::Forbidden(why));
+        }
         let opener: Vec<_> = held.opener.iter().map(Text::as_str).collect();
         session.may_review(&verdict.signer, &opener)?;
         let mut detail = verdict.detail(actor);

@@ -13,14 +13,14 @@ use crate::{
     payload::{FIELD_TAG, FIELDS, Header, PAYLOAD_TAG, decode_headers},
     record::Kind,
     seal::{Manifest, State},
-    verify::{Asked, Finding, Level, Verdict},
+    verify::{Asked, Finding, Level, Verdict, Vouched, statement_of},
     windows::{Mark, Windows},
 };
 
 /// What became of a bundle.
 #[derive(Debug)]
 pub struct ProofReport {
-    /// A verdict a level, in the order of [`Level::ALL`]. L1, L4, L5 and L6 are never checked here.
+    /// A verdict a level, in the order of [`Level::ALL`]. L1, L4 and L5 are never checked here.
     pub verdicts: [Verdict; 7],
     /// What does not hold.
     pub finding: Option<Finding>,
@@ -45,6 +45,8 @@ pub struct Shown {
     pub hash: Hash,
     /// Under which session and window.
     pub approval: Approval,
+    /// Who signed the statement that the record holds, where it holds one.
+    pub vouched: Option<Vouched>,
     /// The fields of its payload; empty where the bundle shows nothing of it.
     pub payload: Vec<(&'static str, Field)>,
     /// The checkpoint that everything rests on, as it was signed.
@@ -150,7 +152,12 @@ fn steps(bytes: &[u8], asked: &Asked, report: &mut ProofReport) -> Result<Shown,
     let (record, hash, approval) = roles(&bundle, records).map_err(|what| bad(Level::L2, "records", what))?;
     let payload = bundle.payload.as_ref().map_or(Ok(Vec::new()), |payload| payload_fields(payload, &record));
     let payload = payload.map_err(|what| bad(Level::L2, "payload", what))?;
+    let vouched = statement_of(&ledger, &record, asked.signers.as_ref());
+    let vouched = vouched.map_err(|(level, what)| bad(level, format!("record {}", record.seq), what))?;
     report.set_verdict(Level::L2, Verdict::Pass);
+    if vouched.as_ref().is_some_and(|vouched| vouched.theirs == Some(true)) {
+        report.set_verdict(Level::L6, Verdict::Pass);
+    }
     if log.pinned {
         report.set_verdict(Level::L3, Verdict::Pass);
     }
@@ -162,6 +169,7 @@ fn steps(bytes: &[u8], asked: &Asked, report: &mut ProofReport) -> Result<Shown,
         record,
         hash,
         approval,
+        vouched,
         payload,
         cosignatures: bundle.log.checkpoint.lines().filter(|line| line.starts_with('\u{2014}')).count().saturating_sub(1),
         checkpoint: bundle.log.checkpoint,

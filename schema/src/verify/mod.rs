@@ -11,14 +11,16 @@ mod ledger;
 mod log;
 mod people;
 mod source;
+mod statements;
 #[cfg(test)]
 mod tests;
 
 pub use evidence::{Asked, EvidenceReport, verify_evidence};
 pub use ledger::standing;
 pub use log::{ENTRIES_MAX, Log};
-pub use people::{GRACE_MICROS, Ground, Opened, Vouched};
+pub use people::{GRACE_MICROS, Ground, Opened};
 pub use source::{Name, Source};
+pub use statements::{Vouched, statement_of};
 
 use crate::{Hash, LedgerId, seal::State};
 use std::fmt;

@@ -2,6 +2,8 @@
 //! `ssh-keygen` takes it from there.
 
 mod acts;
+mod asked;
+mod auditor;
 mod glass;
 mod restarts;
 mod revoked;
@@ -34,10 +36,16 @@ const PEOPLE: [&str; 3] = ["bob", "carol", "dave"];
 impl Office {
     /// A gateway with this configuration beside the file of approvers, with an open window CHG-1.
     pub(super) fn open(configuration: &str) -> Self {
+        Self::open_with(|_| configuration.to_owned())
+    }
+
+    /// The same; what else the configuration needs is made in its folder first.
+    pub(super) fn open_with(prepare: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let lines: Vec<_> = PEOPLE.iter().map(|name| format!("{name} {}", key(folder.path(), name))).collect();
         fs::write(folder.path().join("approvers"), lines.join("\n")).unwrap();
-        let gateway = Gateway::start(&folder.path().join("home"), &Self::configuration(folder.path(), configuration));
+        let configuration = prepare(folder.path());
+        let gateway = Gateway::start(&folder.path().join("home"), &Self::configuration(folder.path(), &configuration));
         gateway.ok(&["window", "open", "CHG-1", "--title", "a test", "--for", "4h"]);
         Self { folder, gateway }
     }
@@ -48,6 +56,10 @@ impl Office {
 
     pub(super) fn approvers(&self) -> PathBuf {
         self.folder.path().join("approvers")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The private key of a person.
@@ -118,6 +130,15 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The sessions, with what a verifier says of them.
+    pub(super) fn opened(&self) -> &[Opened] {
+        &self.grounds
+    }
+
     /// The details of a window's records of a kind; `day` is that of the day.
     pub(super) fn details(&self, window: &str, kind: &str) -> Vec<(u64, Value)> {
         let of = |name: &str| if window == "day" { name.starts_with("day-") } else { name == window };
@@ -145,14 +166,15 @@ impl Evidence {
 
     /// Has `ssh-keygen` verify what a record holds.
     pub(super) fn verified_by_ssh_keygen(&self, detail: &Value, name: &str) -> bool {
+        self.verified_with(&self.folder.path().join("approvers"), detail, name)
+    }
+
+    /// The same, with another file of signers.
+    pub(super) fn verified_with(&self, signers: &Path, detail: &Value, name: &str) -> bool {
         let file = self.folder.path().join("signature");
         fs::write(&file, detail["signature"].as_str().unwrap()).unwrap();
         let mut verify = Command::new("ssh-keygen");
-        verify
-            .args(["-Y", "verify", "-n", "sealgate", "-I", name, "-f"])
-            .arg(self.folder.path().join("approvers"))
-            .arg("-s")
-            .arg(&file);
+        verify.args(["-Y", "verify", "-n", "sealgate", "-I", name, "-f"]).arg(signers).arg("-s").arg(&file);
         let mut child = verify.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // What is signed is the line, with its newline.
         let line = format!("{}\n", detail["statement"].as_str().unwrap());
@@ -162,7 +184,7 @@ impl Evidence {
 }
 
 /// Makes a key; returns its public half.
-fn key(folder: &Path, name: &str) -> String {
+pub(super) fn key(folder: &Path, name: &str) -> String {
     let file = folder.join(name);
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&file).status().unwrap();
     assert!(made.success());

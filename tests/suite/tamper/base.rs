@@ -13,6 +13,7 @@ use sealgate_tests::{
     forge::{
         log::{Identity, log_files},
         manifest,
+        people::{people, signers},
         random::Random,
         story::{Rows, erase, story},
     },
@@ -37,7 +38,7 @@ struct Made {
 }
 
 /// Forged evidence, the same bytes each time: `gw-a` with the sealed windows CHG-1 (three parts, a restart), CHG-2 (a field
-/// erased, a timestamp, held), CHG-4 (payloads removed), the open window CHG-3, and a change of the identity key; `gw-b` with one.
+/// erased, a timestamp, held), CHG-4 (payloads removed), CHG-5 (sessions that people approved), the open window CHG-3, and a change of the identity key; `gw-b` with one.
 pub(super) fn forged() -> World {
     let mut random = Random::new(41);
     let one = made(&mut random, "gw-a", "CHG-1", 24, true, &[8, 16]);
@@ -45,6 +46,8 @@ pub(super) fn forged() -> World {
     let two = after(&mut random, two);
     let three = made(&mut random, "gw-a", "CHG-3", 10, false, &[5]);
     let four = without_payloads(made(&mut random, "gw-a", "CHG-4", 10, true, &[]));
+    let five = LedgerId::new("gw-a", "CHG-5").unwrap();
+    let five = made_of(&five, people(&five), true, &[]);
     let identities = Arc::new(vec![identity("gw-a", 1, 1), identity("gw-a", 2, 11)]);
     let mut events = vec![adopt(&identities[0])];
     let mut later = one.events.clone().split_off(4);
@@ -56,14 +59,16 @@ pub(super) fn forged() -> World {
     events.extend(others);
     events.push(adopt(&identities[1]));
     events.extend(rest);
+    events.extend(five.events.iter().cloned());
     events.extend(later);
-    let mut files = folder("gw-a", vec![&one, &two, &three, &four], &events, &identities);
+    let mut files = folder("gw-a", vec![&one, &two, &three, &four, &five], &events, &identities);
     let other = made(&mut random, "gw-b", "CHG-1", 8, true, &[]);
     let others = Arc::new(vec![identity("gw-b", 3, 1)]);
     files.extend(folder("gw-b", vec![&other], &[vec![adopt(&others[0])], other.events.clone()].concat(), &others));
     let keys = vec![identities[1].key.verifier().to_string(), others[0].key.verifier().to_string()];
     let mut world = World::read(files, keys);
-    steal(&mut world.gateways[0], identities, vec![one, two, three, four]);
+    world.signers = Some(signers());
+    steal(&mut world.gateways[0], identities, vec![one, two, three, four, five]);
     steal(&mut world.gateways[1], others, vec![other]);
     world
 }
@@ -100,16 +105,21 @@ fn folder(gateway: &str, windows: Vec<&Made>, events: &[Event], identities: &[Id
 fn made(random: &mut Random, gateway: &str, window: &str, records: usize, sealed: bool, cuts: &[usize]) -> Made {
     let ledger = LedgerId::new(gateway.to_owned(), window.to_owned()).unwrap();
     let rows = story(random, &ledger, records, sealed);
+    made_of(&ledger, rows, sealed, cuts)
+}
+
+fn made_of(ledger: &LedgerId, rows: Rows, sealed: bool, cuts: &[usize]) -> Made {
+    let window = ledger.window().as_str();
     let total = rows.records.len();
     let starts: Vec<usize> = std::iter::once(0).chain(cuts.iter().copied()).collect();
     let ends = starts[1..].iter().copied().chain([total]);
     let (mut files, mut parts) = (BTreeMap::new(), Vec::new());
     for (start, end) in starts.iter().copied().zip(ends) {
-        part(&ledger, &rows, start, end, &mut files, &mut parts);
+        part(ledger, &rows, start, end, &mut files, &mut parts);
     }
     let restarts: Vec<usize> = starts.iter().copied().filter(|start| *start == 0 || (sealed && *start > 8)).collect();
-    let key = |start: usize| window_key(&ledger, start);
-    let manifest = manifest(&ledger, &rows, parts, sealed);
+    let key = |start: usize| window_key(ledger, start);
+    let manifest = manifest(ledger, &rows, parts, sealed);
     let signer = key(*restarts.last().unwrap());
     let note = manifest.sign(rows.roots[total], &signer).unwrap();
     let root = |records: usize| rows.roots[records].to_string();
@@ -128,7 +138,7 @@ fn made(random: &mut Random, gateway: &str, window: &str, records: usize, sealed
         events.push(Event::Seal { window: window.into(), records: total as u64, root: root(total), note });
     }
     files.insert(NOTE_NAME.to_owned(), note.into());
-    Made { ledger, rows, files, manifest, key: Arc::new(signer), events }
+    Made { ledger: ledger.clone(), rows, files, manifest, key: Arc::new(signer), events }
 }
 
 /// The key that signs for a window from so many records on.

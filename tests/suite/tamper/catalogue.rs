@@ -1,7 +1,7 @@
 //! The catalogue: every tampering by every attacker on forged evidence, three verifiers, one page that lists what they said.
 
 use super::{
-    cells, files, footers, identity, notes, payloads, redactions, rows,
+    cells, files, footers, identity, notes, payloads, people, redactions, rows,
     table::{Case, Caught, Sql, Tampering},
     verdicts::{Job, Said, rust, verify_py, verify_sql},
     windows_log,
@@ -20,6 +20,7 @@ pub(super) fn groups() -> Vec<(&'static str, Vec<Tampering>)> {
         ("Notes and manifests", notes::tamperings()),
         ("Windows log", windows_log::tamperings()),
         ("Redactions, timestamps", redactions::tamperings()),
+        ("What people signed", people::tamperings()),
         ("The key that the verifier is given", identity::tamperings()),
     ]
 }
@@ -126,7 +127,7 @@ type Due = (i64, Option<&'static str>);
 fn expected(caught: Caught) -> (Due, Due) {
     match caught {
         Caught::At(level) => {
-            let name = ["L0", "L1", "L2", "L3", "L4", "L5"][level as usize];
+            let name = ["L0", "L1", "L2", "L3", "L4", "L5", "L6"][level as usize];
             let due = (if name == "L5" { 2 } else { 1 }, Some(name));
             (due, due)
         }

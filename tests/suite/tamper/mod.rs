@@ -2,6 +2,7 @@
 //!
 //! The tables are in the files of this folder, a group each; `tests/tamper/README.md` lists them with what the verifiers said.
 
+mod alike;
 mod base;
 mod catalogue;
 mod cells;
@@ -11,6 +12,7 @@ mod footers;
 mod identity;
 mod notes;
 mod payloads;
+mod people;
 mod redactions;
 mod rows;
 mod table;

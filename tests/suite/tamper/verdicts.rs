@@ -3,6 +3,7 @@
 use super::world::World;
 use sealgate::evidence::Folder;
 use sealgate_schema::{
+    allowed_signers::AllowedSigners,
     note::VerifierKey,
     verify::{Asked, Level, Verdict, verify_evidence},
 };
@@ -35,19 +36,21 @@ pub(super) struct Job {
     pub(super) evidence: PathBuf,
     pub(super) keys: Vec<String>,
     pub(super) pins: Vec<String>,
+    pub(super) signers: Option<String>,
 }
 
 impl Job {
     pub(super) fn new(evidence: &Path, world: &World, pinned: bool) -> Self {
         let pins = if pinned { world.pins.clone() } else { Vec::new() };
-        Self { evidence: evidence.to_owned(), keys: world.keys.clone(), pins }
+        Self { evidence: evidence.to_owned(), keys: world.keys.clone(), pins, signers: world.signers.clone() }
     }
 }
 
 /// The Rust verifier, with the exit codes of `sealgate verify`.
 pub(super) fn rust(job: &Job) -> Said {
     let keys = job.keys.iter().map(|key| VerifierKey::parse(key).unwrap()).collect();
-    let asked = Asked { keys, pins: job.pins.clone(), ..Asked::default() };
+    let signers = job.signers.as_deref().map(|signers| AllowedSigners::parse(signers).unwrap());
+    let asked = Asked { keys, pins: job.pins.clone(), signers, ..Asked::default() };
     let report = verify_evidence(&Folder::new(&job.evidence), &asked);
     let mut fails = BTreeSet::new();
     fails.extend((!report.strays.is_empty()).then_some(Level::L0));
@@ -66,7 +69,9 @@ pub(super) fn rust(job: &Job) -> Said {
 
 /// `verify.py` over all jobs, in one process.
 pub(super) fn verify_py(jobs: &[Job], below: &Path) -> Vec<Said> {
-    let line = |job: &Job| serde_json::json!({ "evidence": job.evidence, "keys": job.keys, "pins": job.pins }).to_string();
+    let line = |job: &Job| {
+        serde_json::json!({ "evidence": job.evidence, "keys": job.keys, "pins": job.pins, "signers": job.signers }).to_string()
+    };
     let list = below.join("jobs-py");
     fs::write(&list, jobs.iter().map(line).collect::<Vec<_>>().join("\n")).unwrap();
     let script = root().join("schema/verify.py");

@@ -47,6 +47,8 @@ pub(super) struct World {
     pub(super) keys: Vec<String>,
     /// Checkpoints that the verifier kept.
     pub(super) pins: Vec<String>,
+    /// The verifier's own file of signers.
+    pub(super) signers: Option<String>,
 }
 
 /// What one gateway's folder says.
@@ -97,7 +99,7 @@ impl World {
         }
         let pins =
             gateways.iter().map(|gateway| text(&files[&format!("{}/{LOG_FOLDER}/{CHECKPOINT_NAME}", gateway.name)])).collect();
-        Self { files, links: Vec::new(), folders: Vec::new(), gateways, keys, pins }
+        Self { files, links: Vec::new(), folders: Vec::new(), gateways, keys, pins, signers: None }
     }
 
     /// The gateway that is attacked.

@@ -37,6 +37,18 @@ pub struct OpenSession {
     pub proof: Proof,
 }
 
+/// `POST /v1/statements`: what somebody signs who asks with an SSH key
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskToAsk {
+    /// `request`, `open` or `break-glass`.
+    pub act: String,
+    /// The public key, as its `.pub` file has it.
+    pub key: String,
+    /// What is asked for; without a proof.
+    pub asked: OpenSession,
+}
+
 /// A session in a listing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionView {

@@ -1,7 +1,6 @@
 //! `sealgate session approve|deny|review`: what people sign with their own SSH key.
 //!
-//! The gateway says what is to be signed; the person sees it, signs it with `ssh-keygen`, which knows files, agents and security
-//! keys, and sends it back. Nothing of the key passes through here.
+//! The gateway says what is to be signed; the person sees it, signs it and sends it back.
 
 use super::{Failure, request::say};
 use crate::{
@@ -9,20 +8,17 @@ use crate::{
         api::{AskStatement, Outcome, SignedStatement, StatementView},
         client::ask,
     },
-    cli::{USAGE, proof::sign},
-    limits::SIGNATURE_BYTES_MAX,
+    cli::{
+        USAGE,
+        ssh_key::{self, SshKey},
+    },
 };
 use http::Method;
 use sealgate_schema::statement::Statement;
 use std::{
-    fs::File,
     io::{self, BufRead, IsTerminal, Read, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
-
-/// The word of `--key` for a key that an agent holds.
-const AGENT: &str = "agent";
 
 /// What is decided on, and by whom
 #[derive(Debug, clap::Args)]
@@ -87,13 +83,13 @@ async fn signed(home: &Path, path: &str, act: &str, args: Args) -> Result<Option
         return Ok(None);
     }
     let signature = match &args.signature {
-        Some(file) => read(file).map_err(|error| Failure::new(USAGE, format!("{}: {error}", file.display())))?,
+        Some(file) => ssh_key::read(file).map_err(|error| Failure::new(USAGE, format!("{}: {error}", file.display())))?,
         None => {
             show(&statement)?;
             if !args.yes {
                 confirm(act, &args.signer)?;
             }
-            signature(args.key.as_deref(), &statement)?
+            SshKey::named(args.key.as_deref())?.sign(&statement)?
         }
     };
     Ok(Some(SignedStatement { statement, signature }))
@@ -118,41 +114,4 @@ fn confirm(act: &str, signer: &str) -> Result<(), Failure> {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(Failure::new(1, "nothing was signed")),
     }
-}
-
-fn signature(key: Option<&Path>, statement: &str) -> Result<String, Failure> {
-    match key {
-        Some(key) if key.as_os_str() == AGENT => {
-            let public = agent_key()?;
-            sign(public.path(), statement)
-        }
-        Some(key) => sign(key, statement),
-        None => {
-            let home = std::env::home_dir().ok_or_else(|| Failure::new(USAGE, "name your key with --key"))?;
-            sign(&home.join(".ssh").join("id_ed25519"), statement)
-        }
-    }
-}
-
-/// The public half of the only key of the agent, in a file: that is how `ssh-keygen` is told of it.
-fn agent_key() -> Result<tempfile::NamedTempFile, Failure> {
-    let listed = Command::new("ssh-add").arg("-L").stdin(Stdio::null()).output();
-    let listed = listed.map_err(|error| Failure::new(1, format!("ssh-add could not be run: {error}")))?;
-    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let mut keys = text.lines().filter(|_| listed.status.success());
-    let (Some(key), None) = (keys.next(), keys.next()) else {
-        return Err(Failure::new(USAGE, "the agent holds no key, or several: name one with --key FILE.pub"));
-    };
-    let mut file = tempfile::Builder::new().suffix(".pub").tempfile()?;
-    writeln!(file, "{key}")?;
-    Ok(file)
-}
-
-fn read(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    match file.as_os_str() == "-" {
-        true => io::stdin().take(SIGNATURE_BYTES_MAX).read_to_string(&mut text)?,
-        false => File::open(file)?.take(SIGNATURE_BYTES_MAX).read_to_string(&mut text)?,
-    };
-    Ok(text)
 }

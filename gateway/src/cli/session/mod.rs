@@ -1,15 +1,20 @@
-//! `sealgate session …`: sessions opened, used, ended and listed. The rest is by noun: [`request`], [`approval`] (what people
-//! sign), [`revocation`].
+//! `sealgate session …`: sessions opened, used, ended and listed. The rest is by noun: [`request`], [`asking`] (what is signed to
+//! ask), [`approval`] (what people sign), [`revocation`].
 
 mod approval;
+mod asking;
 mod request;
 mod revocation;
 
 use super::{Failure, Outcome, print_table, proof::ProofArguments};
-use crate::admin::{
-    api::{AskEnvironment, CloseSession, Environment, GivenCredentials, OpenSession, SessionView},
-    client::ask,
+use crate::{
+    admin::{
+        api::{AskEnvironment, CloseSession, Environment, GivenCredentials, OpenSession, SessionView},
+        client::ask,
+    },
+    sessions::asked::Errand,
 };
+use asking::Elsewhere;
 use http::Method;
 use std::{ffi::OsString, os::unix::process::CommandExt, path::Path, process::ExitCode};
 
@@ -136,15 +141,8 @@ pub(super) struct Terms {
     reason: String,
     #[command(flatten)]
     proof: ProofArguments,
-}
-
-impl Terms {
-    fn asked(self, requester: Option<String>) -> Result<OpenSession, Failure> {
-        let Self { window, principal, kind, acting_for, account, role, duration, reason, proof } = self;
-        let proof =
-            proof.proof(|| Err(Failure::new(super::USAGE, "a session is not asked for with an SSH key in this version")))?;
-        Ok(OpenSession { window, principal, kind, acting_for, account, role, duration, reason, requester, proof })
-    }
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 }
 
 pub(super) async fn run(home: &Path, command: Command) -> Outcome {
@@ -154,7 +152,11 @@ pub(super) async fn run(home: &Path, command: Command) -> Outcome {
         Command::Approve(args) => approval::approve(home, args).await?,
         Command::Deny(args) => approval::deny(home, args).await?,
         Command::Withdraw { id } => request::withdraw(home, &id).await?,
-        Command::Open { terms, quiet } => announce(&open(home, terms.asked(None)?).await?, quiet),
+        Command::Open { terms, quiet } => {
+            if let Some(asked) = terms.asked(home, Errand::Open, None).await? {
+                announce(&open(home, asked).await?, quiet);
+            }
+        }
         Command::BreakGlass { terms, quiet } => break_glass(home, terms, quiet).await?,
         Command::Review(args) => approval::review(home, args).await?,
         Command::Extend(args) => request::extend(home, args).await?,
@@ -174,7 +176,8 @@ pub(super) async fn open(home: &Path, request: OpenSession) -> Result<SessionVie
 }
 
 async fn break_glass(home: &Path, terms: Terms, quiet: bool) -> Result<(), Failure> {
-    let session: SessionView = ask(home, Method::POST, "/v1/sessions/break-glass", Some(&terms.asked(None)?)).await?;
+    let Some(asked) = terms.asked(home, Errand::BreakGlass, None).await? else { return Ok(()) };
+    let session: SessionView = ask(home, Method::POST, "/v1/sessions/break-glass", Some(&asked)).await?;
     announce(&session, quiet);
     if !quiet {
         println!("it owes a review by somebody else: sealgate session review {}", session.id);

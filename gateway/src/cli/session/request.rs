@@ -1,9 +1,12 @@
 //! `sealgate session request|requests|withdraw|extend`
 
 use super::{Failure, Terms, announce, print_table};
-use crate::admin::{
-    api::{ExtendSession, Outcome, RequestView},
-    client::ask,
+use crate::{
+    admin::{
+        api::{ExtendSession, Outcome, RequestView},
+        client::ask,
+    },
+    sessions::asked::Errand,
 };
 use http::Method;
 use std::path::Path;
@@ -53,7 +56,8 @@ pub(in crate::cli) struct ListArgs {
 
 pub(super) async fn run(home: &Path, args: Args) -> Result<(), Failure> {
     let Args { terms, requester, quiet } = args;
-    let outcome: Outcome = ask(home, Method::POST, "/v1/requests", Some(&terms.asked(requester)?)).await?;
+    let Some(asked) = terms.asked(home, Errand::Request, requester).await? else { return Ok(()) };
+    let outcome: Outcome = ask(home, Method::POST, "/v1/requests", Some(&asked)).await?;
     say(&outcome, quiet);
     Ok(())
 }
