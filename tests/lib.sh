@@ -176,7 +176,7 @@ build_sealgate() {
 }
 
 cargo_build() {
-    cd "$ROOT" && cargo build --package sealgate --message-format json-render-diagnostics >"$SCRATCH/cargo.json"
+    cd "$ROOT" && cargo build --package sealgate --package sealgate-tests-sdk --message-format json-render-diagnostics >"$SCRATCH/cargo.json"
 }
 
 # ---- a local AWS ------------------------------------------------------------------------------------------------------

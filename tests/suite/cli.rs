@@ -51,7 +51,7 @@ impl Gateway {
         self.run(command(&self.home, &["run"]));
     }
 
-    fn run(&mut self, mut run: Command) {
+    pub(crate) fn run(&mut self, mut run: Command) {
         let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

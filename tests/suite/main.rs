@@ -6,6 +6,7 @@ mod agree;
 mod anchors;
 mod bodies;
 mod botocore;
+mod brokered;
 mod cli;
 mod clients;
 mod crash;
