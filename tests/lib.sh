@@ -104,7 +104,7 @@ quietly() {
 # Everything that a fresh Debian may miss, named in one line.
 need_tools() {
     local missing=() python
-    command -v cargo >/dev/null || die "there is no cargo: install Rust 1.90 or later"
+    command -v cargo >/dev/null || die "there is no cargo: install Rust 1.95 or later"
     command -v cc >/dev/null || missing+=(build-essential)
     command -v openssl >/dev/null || missing+=(openssl)
     if ! PYTHON=$(find_python); then
@@ -175,8 +175,15 @@ build_sealgate() {
     [[ -x $SEALGATE_BIN ]] || die "there is no sealgate binary: ${SEALGATE_BIN:-cargo built none}"
 }
 
+# The Rust SDK as a client, beside the binary that the tests run.
+build_sdk_calls() {
+    local target
+    target=$(dirname "$(dirname "$SEALGATE_BIN")")
+    cd "$ROOT" && cargo build --package sealgate-tests-sdk --target-dir "$target"
+}
+
 cargo_build() {
-    cd "$ROOT" && cargo build --package sealgate --package sealgate-tests-sdk --message-format json-render-diagnostics >"$SCRATCH/cargo.json"
+    cd "$ROOT" && cargo build --package sealgate --message-format json-render-diagnostics >"$SCRATCH/cargo.json"
 }
 
 # ---- a local AWS ------------------------------------------------------------------------------------------------------
