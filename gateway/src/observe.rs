@@ -111,8 +111,10 @@ impl Observer {
 
     /// Waits for the answer as long as the call may go on.
     pub async fn while_right<T>(&self, answer: impl Future<Output = Result<T, UpstreamError>>) -> Result<T, UpstreamError> {
-        // The loser is the request on its way, which the upstream sees broken off, or a watch that has done nothing.
+        // The loser is the request on its way, which the upstream sees broken off, or a watch that has done nothing. The answer is
+        // asked first: where it is there already, no watch is set up.
         tokio::select! {
+            biased;
             answer = answer => answer,
             why = self.watch.right.clone().over() => Err(UpstreamError::Over(why)),
         }
@@ -250,12 +252,17 @@ async fn gather(observer: &mut Observer, body: Incoming, idle: Duration) -> Resu
     gather_at_most(observer, body, idle, usize::MAX).await.map(|whole| AnswerBody(Inner::Whole(whole)))
 }
 
-async fn gather_at_most(
-    observer: &mut Observer,
-    mut body: Incoming,
-    idle: Duration,
-    bytes_max: usize,
-) -> Result<Whole, UpstreamError> {
+async fn gather_at_most(observer: &mut Observer, body: Incoming, idle: Duration, bytes_max: usize) -> Result<Whole, UpstreamError> {
+    let over = observer.watch.right.clone().over();
+    // As in `while_right`.
+    tokio::select! {
+        biased;
+        whole = gathered(observer, body, idle, bytes_max) => whole,
+        why = over => Err(UpstreamError::Over(why)),
+    }
+}
+
+async fn gathered(observer: &mut Observer, mut body: Incoming, idle: Duration, bytes_max: usize) -> Result<Whole, UpstreamError> {
     let (mut whole, mut bytes) = (Whole::default(), 0);
     while !body.is_end_stream() {
         let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| UpstreamError::Silent(idle))?;

@@ -24,6 +24,7 @@ use std::{
     task::{Context, Poll},
     time::SystemTime,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(super) const HOST: &str = "sts.us-east-1.amazonaws.com";
 
@@ -122,4 +123,38 @@ async fn whatever_is_revoked_cuts_the_streams_that_rest_on_it_and_refuses_the_ne
         assert_eq!(evidence.of(&Kind::Refusal).len(), 1, "{what:?}");
         assert_eq!(upstream.seen().len(), 1, "{what:?}");
     }
+}
+
+/// An upstream that stalls in the middle of a short answer.
+async fn stalling(folder: &std::path::Path) -> Upstream {
+    Upstream::raw(folder, |mut stream| async move {
+        let mut head = Vec::new();
+        while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nx").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_answer_that_stalls_is_cut_as_well_and_the_client_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = stalling(folder.path()).await;
+    let (mut gateway, session) = TestGateway::with_session(folder, &upstream).await;
+    let credential = credential(&gateway, &session).await;
+    let mut client = Client::open(&gateway, &session, HOST, Speak::Http1).await;
+    let request = signed(&credential);
+    let call = tokio::spawn(async move { client.call(request).await });
+    while gateway.running().gateway.ledger.calls_in_flight() == 0 {
+        tokio::task::yield_now().await;
+    }
+    revoke(&gateway, &session, &credential, What::Credential).await;
+    let (status, said) = call.await.unwrap();
+    assert_eq!(status, 403, "{said:?}");
+    assert!(String::from_utf8_lossy(&said).contains("was revoked"), "{said:?}");
+    gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
+    gateway.stop().await;
+    assert_eq!(window(&gateway.home(), "CHG-1").of(&Kind::Outcome)[0].fields.error_code.as_deref(), Some("SealgateCut"));
 }
