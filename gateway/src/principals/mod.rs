@@ -202,7 +202,7 @@ impl Principals {
                 return self.by_word(name, asked.kind, asked.acting_for, peer);
             }
         };
-        identity.as_asked(asked)
+        identity.fitting(asked)
     }
 
     /// By somebody's word: `peer` is whose. The kind is the directory's; of a name that it does not have, the asked one.
@@ -239,7 +239,7 @@ impl Principals {
     fn signatory(&self, key: &PublicKey, signer: Option<&str>, asked: Asked<'_>, now: i64) -> Result<Signatory, PrincipalError> {
         let known = self.known();
         let (principal, signer) = known.by_key(key, signer, asked.principal, now)?;
-        let identity = known.identity(principal, asked.acting_for, &format!("ssh {}", key.fingerprint()))?.as_asked(asked)?;
+        let identity = known.identity(principal, asked.acting_for, &format!("ssh {}", key.fingerprint()))?.fitting(asked)?;
         Ok(Signatory { signer, identity })
     }
 
@@ -329,7 +329,7 @@ impl Principals {
 
 impl Identity {
     /// Refuses where the proof is another's than was named, or of another kind.
-    fn as_asked(self, asked: Asked<'_>) -> Result<Self, PrincipalError> {
+    fn fitting(self, asked: Asked<'_>) -> Result<Self, PrincipalError> {
         if let Some(name) = asked.principal.filter(|name| **name != *self.principal) {
             return Err(PrincipalError::SomebodyElse { proven: self.principal.to_string(), asked: name.to_owned() });
         }
