@@ -104,7 +104,7 @@ quietly() {
 # Everything that a fresh Debian may miss, named in one line.
 need_tools() {
     local missing=() python
-    command -v cargo >/dev/null || die "there is no cargo: install Rust 1.90 or later"
+    command -v cargo >/dev/null || die "there is no cargo: install Rust 1.95 or later"
     command -v cc >/dev/null || missing+=(build-essential)
     command -v openssl >/dev/null || missing+=(openssl)
     if ! PYTHON=$(find_python); then
@@ -173,6 +173,13 @@ build_sealgate() {
     fi
     SEALGATE_BIN=$(readlink -f "$SEALGATE_BIN" || true)
     [[ -x $SEALGATE_BIN ]] || die "there is no sealgate binary: ${SEALGATE_BIN:-cargo built none}"
+}
+
+# The Rust SDK as a client, beside the binary that the tests run.
+build_sdk_calls() {
+    local target
+    target=$(dirname "$(dirname "$SEALGATE_BIN")")
+    cd "$ROOT" && cargo build --package sealgate-tests-sdk --target-dir "$target"
 }
 
 cargo_build() {

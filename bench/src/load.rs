@@ -9,7 +9,7 @@ use aws_sigv4::{
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{
@@ -33,6 +33,8 @@ pub(crate) enum Call {
     Post,
     /// 1 MiB.
     Large,
+    /// An answer that begins and has no end.
+    Endless,
 }
 
 /// How a row reaches the upstream.
@@ -72,6 +74,18 @@ impl Way {
         Ok(Connection { sender, request: call.request(self.key.as_ref())? })
     }
 
+    /// Opens a connection with an answer on it that has no end, and reads its first bytes.
+    pub(crate) async fn stream(&self) -> Result<Stream> {
+        let mut connection = self.open(Call::Endless).await?;
+        let response = connection.sender.send_request(connection.request.clone()).await?;
+        let (status, mut body) = (response.status(), response.into_body());
+        match body.frame().await {
+            Some(frame) if status == StatusCode::OK => drop(frame?),
+            _ => return Err(format!("a stream began with status {status}").into()),
+        }
+        Ok(Stream { body, _connection: connection })
+    }
+
     /// Opens several.
     pub(crate) async fn open_all(&self, call: Call, count: usize) -> Result<Vec<Connection>> {
         let mut connections = Vec::with_capacity(count);
@@ -97,7 +111,7 @@ async fn connect(stream: &mut TcpStream, host: &str, credential: &str) -> Result
 impl Call {
     fn host(self) -> &'static str {
         let [small, large] = HOSTS;
-        if self == Self::Large { large } else { small }
+        if matches!(self, Self::Large | Self::Endless) { large } else { small }
     }
 
     /// Signed as an SDK signs: with a key where there is one, else so that nobody may check it.
@@ -107,6 +121,7 @@ impl Call {
             Self::Get => ("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", "sts", ""),
             Self::Post => ("POST", "/", "sts", FORM),
             Self::Large => ("GET", "/large/object", "s3", ""),
+            Self::Endless => ("GET", "/endless/object", "s3", ""),
         };
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261124/us-east-1/{service}/aws4_request, \
@@ -154,6 +169,13 @@ fn sign(request: &mut Request<Full<Bytes>>, key: &Credentials, service: &str, bo
     let (instructions, _) = aws_sigv4::http_request::sign(signable, &parameters)?.into_parts();
     instructions.apply_to_request_http1x(request);
     Ok(())
+}
+
+/// An answer that is being read. Its connection lives as long as it does.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) body: Incoming,
+    _connection: Connection,
 }
 
 impl Connection {

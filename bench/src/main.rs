@@ -8,6 +8,7 @@
 //! - [`load`]: connections, calls and their latencies
 //! - [`child`], [`product`]: the processes that are measured
 //! - [`figures`]: medians and tables
+//! - [`revoke`](mod@revoke): how soon a revocation is felt
 //! - [`micro`]: timed loops over the parts of a recorded call
 
 mod child;
@@ -18,6 +19,7 @@ mod listen;
 mod load;
 mod micro;
 mod product;
+mod revoke;
 mod tls;
 mod tunnel;
 mod upstream;
@@ -25,6 +27,9 @@ mod upstream;
 use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Revocations of each kind, of which median and maximum are told.
+const REVOCATIONS: usize = 100;
 
 /// What goes wrong in a bench ends it: a figure from a run with errors is no figure.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -68,6 +73,8 @@ struct Options {
 enum Command {
     /// Timed loops over the parts of a recorded call
     Micro,
+    /// Time from a revocation to the last broken stream
+    Revoke,
     #[command(hide = true)]
     Upstream { folder: PathBuf },
     #[command(hide = true)]
@@ -103,6 +110,9 @@ async fn run(cli: Cli) -> Result<()> {
     let folder = cli.options.folder.clone().unwrap_or_else(std::env::temp_dir);
     match cli.command {
         None => Box::pin(compare::run(cli.options, &folder)).await,
+        Some(Command::Revoke) => {
+            Box::pin(revoke::run(if cli.options.quick { 2 } else { REVOCATIONS }, &folder, !cli.options.no_build)).await
+        }
         Some(Command::Micro) => Box::pin(micro::run(&folder)).await,
         Some(Command::Upstream { folder }) => upstream::run(&folder).await,
         Some(Command::Tunnel { upstream }) => tunnel::run(upstream).await,

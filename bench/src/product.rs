@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const WINDOW: &str = "BENCH";
+pub(crate) const WINDOW: &str = "BENCH";
 
 /// A gateway's home and the program to talk to it with.
 #[derive(Debug)]
@@ -68,9 +68,7 @@ pub(crate) fn start(folder: &Path, upstream: SocketAddr, upstream_ca: &Path) -> 
         "bench",
         "--quiet",
     ])?;
-    let environment = product.ask(&["session", "env", session.trim()])?;
-    let credential = credential(&environment).ok_or("`session env` printed no HTTPS_PROXY")?;
-    let key = key(&environment).ok_or("`session env` printed no AWS_ACCESS_KEY_ID")?;
+    let (credential, key) = product.environment(session.trim())?;
     Ok(Started { product, child, address: address.parse()?, credential, key, ca })
 }
 
@@ -91,6 +89,18 @@ fn credential(environment: &str) -> Option<String> {
 }
 
 impl Product {
+    /// Folder of its keys and its socket.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// What a session's tools get: the proxy credential and the AWS one.
+    pub(crate) fn environment(&self, session: &str) -> Result<(String, Credentials)> {
+        let environment = self.ask(&["session", "env", session])?;
+        let credential = credential(&environment).ok_or("`session env` printed no HTTPS_PROXY")?;
+        Ok((credential, key(&environment).ok_or("`session env` printed no AWS_ACCESS_KEY_ID")?))
+    }
+
     /// Closes the window and verifies its evidence: every call that was measured is in there. What the verifier printed, and
     /// how long closing and verifying took.
     pub(crate) fn seal_and_verify(&self) -> Result<(String, Duration, Duration)> {

@@ -4,15 +4,27 @@ use crate::{Result, listen::listen, tls};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
-use std::{path::Path, sync::Arc};
+use std::{
+    convert::Infallible,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 use tokio_rustls::TlsAcceptor;
 
 /// Name of the CA's file in the folder that the server is given.
 pub(crate) const CA_FILE: &str = "upstream-ca.pem";
 /// Paths with this beginning are answered with [`LARGE_BYTES`].
 pub(crate) const LARGE_PATH: &str = "/large/";
+/// Paths with this beginning are answered with a beginning.
+pub(crate) const ENDLESS_PATH: &str = "/endless/";
 /// Length of a large answer.
 pub(crate) const LARGE_BYTES: usize = 1 << 20;
 
@@ -31,7 +43,34 @@ pub(crate) async fn run(folder: &Path) -> Result<()> {
     .await
 }
 
-async fn answer(request: Request<Incoming>, answers: Arc<(Bytes, Bytes)>) -> Result<Response<Full<Bytes>>> {
+/// A whole answer, or the beginning of one without an end.
+#[derive(Debug)]
+enum Body {
+    Whole(Full<Bytes>),
+    Endless(Option<Bytes>),
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context),
+            Self::Endless(first) => first.take().map_or(Poll::Pending, |first| Poll::Ready(Some(Ok(Frame::data(first))))),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Endless(_) => SizeHint::default(),
+        }
+    }
+}
+
+async fn answer(request: Request<Incoming>, answers: Arc<(Bytes, Bytes)>) -> Result<Response<Body>> {
+    let endless = request.uri().path().starts_with(ENDLESS_PATH);
     let large = request.uri().path().starts_with(LARGE_PATH);
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
@@ -42,7 +81,10 @@ async fn answer(request: Request<Incoming>, answers: Arc<(Bytes, Bytes)>) -> Res
         .header("x-amzn-requestid", "7a62c49f-347e-4fc4-9331-6e8e7a96aa73")
         .header("content-type", content_type)
         .header("date", "Tue, 24 Nov 2026 00:00:00 GMT");
-    Ok(response.body(Full::new(body.clone()))?)
+    Ok(response.body(match endless {
+        true => Body::Endless(Some(answers.0.clone())),
+        false => Body::Whole(Full::new(body.clone())),
+    })?)
 }
 
 /// About 1.4 KB of what DynamoDB or EC2 answer.

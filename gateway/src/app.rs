@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     egress::{
         body::HeldBodies,
-        credentials::Sources,
+        credentials::{SourceError, Sources},
         upstream::{SetUpError, Upstreams},
     },
     home::{Home, HomeError, socket},
@@ -106,11 +106,13 @@ impl Gateway {
         self.sessions.standing_window().map(|window| (*window).clone()).ok_or(LedgerError::Stopping)
     }
 
-    /// What is wrong with the operator's files that changed, and with what they lead to. Blocks for a look at them.
+    /// What is wrong with the operator's files that changed, and with what they lead to, credentials among them. Blocks for a look at
+    /// them.
     pub fn trouble(&self) -> Vec<String> {
         let tls = self.secure.as_ref().and_then(|secure| secure.trouble());
         let tls = tls.map(|why| format!("the files of listen_tls changed, and are not taken: {why}"));
-        self.principals.trouble().into_iter().chain(tls).collect()
+        let sources = self.sources.views().into_iter().filter_map(|account| account.trouble).map(|why| why.to_string());
+        self.principals.trouble().into_iter().chain(tls).chain(sources).collect()
     }
 
     /// How many bytes of each body are kept of a session's calls: of one that nobody approved, as many as can be.
@@ -165,6 +167,9 @@ pub enum StartError {
     /// The principals.
     #[error("the directory of principals: {0}")]
     Principals(String),
+    /// The accounts.
+    #[error(transparent)]
+    Sources(#[from] SourceError),
     /// The certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -206,6 +211,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let secure = config.listen_tls.as_ref().map(|tls| Secure::new(tls, &authority, &clock).map(Arc::new));
     let secure = secure.transpose().map_err(StartError::Secure)?;
     let known = config.principals.as_deref().map(Known::watch).transpose().map_err(StartError::Principals)?;
+    let own: Vec<_> = std::iter::once(listen).chain(listener_tls.as_ref().map(|(_, address)| *address)).collect();
     let name = Text::from(keys.gateway);
     let identity: Arc<dyn Signer> = Arc::new(keys.signer);
 
@@ -230,6 +236,8 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
     let trust_domain = config.listen_tls.as_ref().and_then(|tls| tls.trust_domain.as_deref());
     let principals = Principals::new(known, trust_domain, Spent::open(store.pool().clone()).await?);
     let is_sealed = |window: &str| matches!(log.window(window), Ok(Some(window)) if window.seal.is_some());
+    let sources = Sources::new(config.accounts(), &upstreams, &own, clock.clone(), ledger.clone());
+    sources.check_profiles().await?;
     let access = sessions::Start {
         store,
         ledger: ledger.clone(),
@@ -238,6 +246,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         access: config.access(),
         approvers: Approvers::new(config.approvers.as_deref()),
         notifier: Notifier::new(config.notified()).map_err(StartError::Notifier)?,
+        sources: sources.clone(),
         gateway: name.clone(),
     };
     let led_from = |window: &str| {
@@ -269,7 +278,7 @@ pub async fn start(home: Home, config: Config, clock: Arc<dyn Clock>, disk: Arc<
         sessions,
         principals,
         broker,
-        sources: Sources,
+        sources,
         held_bodies: HeldBodies::default(),
         upstreams,
         authority,
@@ -412,6 +421,8 @@ impl Running {
         };
         // What is still open after the wait is listed as unknown by the next start.
         let in_time = tokio::time::timeout(STOP_DRAIN_WAIT, drained).await.is_ok();
+        // Before the ledger stops, into which they write that a role was assumed.
+        gateway.sources.stop().await;
         let redactor = gateway.redactor.clone();
         // What it was taking away when it panicked, the next start settles.
         let _ = tokio::task::spawn_blocking(move || redactor.stop()).await;

@@ -7,6 +7,7 @@ use crate::{
     ledger::Cutting,
     limits::{CAPTURE_BYTES, CAPTURE_BYTES_MAX},
 };
+use accounts::AccountConfig;
 use sealgate_policies::{
     access::{Approval, BreakGlass, Limit, Rule},
     permit::{Foreign, OtherHosts, Sessionless},
@@ -22,6 +23,7 @@ use std::{
 };
 
 mod access;
+pub mod accounts;
 
 pub use access::{NotifyConfig, StoreUrl};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub capture_bytes: usize,
     /// Hosts that go elsewhere.
     pub route: Vec<Route>,
+    /// Accounts, and where the credential of each comes from; see [`accounts`].
+    pub account: Vec<AccountConfig>,
     /// The ledger.
     pub ledger: LedgerConfig,
     /// The way out.
@@ -221,6 +225,7 @@ impl Default for Config {
             contain: true,
             capture_bytes: CAPTURE_BYTES,
             route: Vec::new(),
+            account: Vec::new(),
             ledger: LedgerConfig::default(),
             upstream: UpstreamConfig::default(),
             retention: RetentionConfig::default(),
@@ -277,6 +282,7 @@ impl Config {
         if let Some(approvers) = &mut config.approvers {
             *approvers = folder.join(&*approvers);
         }
+        config.place_account_files(folder);
         config.check().map_err(error)?;
         Ok(config)
     }
@@ -312,6 +318,7 @@ impl Config {
             crate::remote::url(&timestamp.url).map_err(|why| format!("timestamp.url: {why}"))?;
         }
         self.check_access()?;
+        self.check_accounts()?;
         self.listen_tls.as_ref().map_or(Ok(()), ListenTls::check)?;
         match self.route.iter().find(|route| route.to.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
             Some(route) => Err(format!("route {}: `to` is HOST:PORT, not {:?}", route.host, route.to)),

@@ -6,13 +6,17 @@
 //!    credential it carries.
 //! 2. [`ingress::open`] speaks TLS as the host, with a leaf of [`ingress::authority`], and hands each request to
 //!    [`exchange`]. (Hosts that are no cloud API: [`ingress::opaque`].)
+//!    A request that names the gateway itself, from a tool that can't use a proxy, comes by [`ingress::endpoint`] instead.
 //! 3. [`exchange`] is the product on one screen:
+//!    - [`identify::signer`] finds whose credential signed the call, and [`sigv4`] checks the signature;
 //!    - [`egress::body`] reads as much of the body as naming the call needs;
 //!    - [`interpret`](mod@interpret) masks it ([`sealgate_policies::redact`]) and names it ([`sealgate_policies::naming`]);
 //!    - [`sealgate_policies::permit`] decides: a [`Permit`](sealgate_policies::permit::Permit), or a refusal ([`refusal`]);
 //!    - [`ledger::Ledger::intend`] writes the intent to disk: a [`ledger::Receipt`];
-//!    - [`egress::resign`](mod@egress::resign) makes it a [`egress::resign::Signed`], the only thing that [`egress::upstream`] sends;
-//!    - [`observe`](mod@observe) streams the answer through and writes the outcome before its last byte.
+//!    - [`egress::credentials`] gives the real credential, and [`egress::resign`](mod@egress::resign) makes the call a
+//!      [`egress::resign::Signed`] with it, the only thing that [`egress::upstream`] sends;
+//!    - [`observe`](mod@observe) streams the answer through and writes the outcome before its last byte, as long as
+//!      [`sessions::right`] lasts; what hands out a credential goes through [`contain`](mod@contain).
 //! 4. [`reply`] puts every refusal and failure into the shape that the client's own error handling reads.
 //!
 //! # Around it
@@ -20,7 +24,9 @@
 //! | what | where |
 //! |---|---|
 //! | AWS signatures: checked, and made anew with the real credential | [`sigv4`] |
-//! | windows, sessions, tokens, their store | [`sessions`] |
+//! | where the real credentials come from: accounts, sources, roles | [`egress::credentials`] |
+//! | credentials for tools: issued, delivered, contained, revoked | [`broker`] |
+//! | windows, sessions, requests and approvals, tokens, their store | [`sessions`] |
 //! | who the principals are, and their proofs | [`principals`] |
 //! | chains, journal, parts, seals, recovery | [`ledger`] |
 //! | witnesses and timestamps: who is told when | [`anchor`] |

@@ -69,6 +69,32 @@ pub const IDLE_UPSTREAM_PER_HOST_MAX: usize = 128;
 /// save nothing, far above it most would be found closed.
 pub const IDLE_UPSTREAM_WAIT: Duration = Duration::from_secs(15);
 
+/// Credentials that are kept: one for each account, and one for each session with a role. More sessions than this at once only
+/// assume their roles again.
+pub const SOURCE_CREDENTIALS_MAX: usize = 4_096;
+/// How long before its end a credential is got anew: AWS's SDKs do the same, so a source that is away for minutes is not noticed.
+pub const SOURCE_REFRESH_AHEAD: Duration = Duration::from_secs(300);
+/// How long getting one may take, with tries again: below the 60 s that SDKs wait for an answer.
+pub const SOURCE_WAIT: Duration = Duration::from_secs(30);
+/// How long STS may take over a role, with tries again: well below [`SOURCE_WAIT`], so that what became of it is written down.
+pub const ROLE_WAIT: Duration = Duration::from_secs(15);
+/// How long a failure is the answer without asking the source again: SDKs try a 503 again within a second or two.
+pub const SOURCE_FAILURE_KEPT: Duration = Duration::from_secs(5);
+/// Times that a provider is asked for one credential.
+pub const SOURCE_TRIES: u32 = 3;
+/// How long one such request may take where who asks has no bound of its own. STS answers within a second.
+pub const SOURCE_ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of an answer that holds a credential: AWS's have some 4 KiB.
+pub const SOURCE_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Sources that are asked at once; the others wait.
+pub const SOURCE_FETCHES_MAX: usize = 32;
+/// Characters of what a source says of its failure that the client and the log are told.
+pub const SOURCE_WHY_CHARS_MAX: usize = 400;
+/// The shortest time for which AWS gives a role.
+pub const ROLE_TIME_MIN: Duration = Duration::from_secs(900);
+/// The longest for which one is taken: what AWS gives to a credential that is itself a role's.
+pub const ROLE_TIME_MAX: Duration = Duration::from_secs(3_600);
+
 /// Messages that the ledger's writer takes in one batch: one write, one fdatasync.
 pub const BATCH_MAX: usize = 1_024;
 /// Bytes after which a batch is written even if more messages wait.

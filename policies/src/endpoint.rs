@@ -1,7 +1,7 @@
 //! Endpoint mode: a tool that was given the gateway's own address as its endpoint names no cloud host, so the host is
 //! made of the scope that it signed. Facts are those of botocore's service models (`endpointPrefix`, `signingName`).
 //!
-//! One signing name can stand for several hosts. The one in [`PREFIXES`] or the name itself is taken; the others are told
+//! One signing name can stand for several hosts. The one in `PREFIXES` or the name itself is taken; the others are told
 //! by a path before the request's own, which SDKs set by a variable for each service ([`SIBLINGS`]).
 
 use crate::hosts::{self, HostClass, classify, is_region};

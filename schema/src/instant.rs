@@ -19,7 +19,7 @@ pub fn write(micros: i64) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60))
 }
 
-/// Reads what [`write`] writes, and nothing else, as microseconds since 1970.
+/// Reads what [`write()`] writes, and nothing else, as microseconds since 1970.
 pub fn read(text: &str) -> Option<i64> {
     let digits: Vec<&str> = text.strip_suffix('Z')?.split(['-', 'T', ':']).collect();
     let [year, month, day, hour, minute, second] = digits.as_slice() else { return None };

@@ -4,7 +4,10 @@ use crate::{faults::FaultyDisk, upstream::Upstream};
 use sealgate::{
     app::{self, Running},
     clock::SteppingClock,
-    config::{Config, Route},
+    config::{
+        Config, Route,
+        accounts::{AccountConfig, SourceKind},
+    },
     home::Home,
     sessions::Grant,
 };
@@ -32,7 +35,19 @@ impl TestGateway {
     /// A gateway that is not started yet, with every AWS host routed to `upstream`.
     pub fn new(folder: TempDir, upstream: &Upstream) -> Self {
         let route = |host: &str| Route { host: host.into(), to: upstream.address.to_string(), ca: Some(upstream.ca.clone()) };
+        let credentials = folder.path().join("aws.credentials");
+        let profile =
+            "[real]\naws_access_key_id = AKIAREALKEY\naws_secret_access_key = real secret\naws_session_token = real-token\n";
+        std::fs::write(&credentials, profile).unwrap();
+        let real = AccountConfig {
+            source: SourceKind::Profile,
+            profile: Some("real".into()),
+            credentials_file: Some(credentials),
+            config_file: Some("/dev/null".into()),
+            ..AccountConfig::implicit()
+        };
         let config = Config {
+            account: vec![real],
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             route: vec![route("amazonaws.com"), route("internal.test")],
             // Most tests are about what happens to a call, whoever signed it; what is signed with issued credentials is `brokered`.

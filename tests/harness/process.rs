@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use sealgate::admin::{
-    api::{OpenSession, OpenWindow, SessionView, WindowView},
+    api::{AskEnvironment, Environment, GivenCredentials, OpenSession, OpenWindow, SessionView, WindowView},
     client::{AdminError, ask},
 };
 use std::{
@@ -55,7 +55,12 @@ impl Process {
         let gateway = [sealgate().into_os_string(), "--home".into(), home.into(), "run".into()];
         let line: Vec<_> = wrapper.iter().cloned().chain(gateway).collect();
         let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).env("USER", "alice").stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(&line[1..])
+            .env("USER", "alice")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line:?}: {error}"));
         let mut greeting = String::new();
         // A gateway that is killed before it greets ends the line.
@@ -96,8 +101,9 @@ impl Process {
         };
         let session: SessionView = ask(&self.home, Method::POST, "/v1/sessions", Some(&open)).await?;
         let path = format!("/v1/sessions/{}/env", session.id);
-        let variables: Vec<(String, String)> = ask(&self.home, Method::GET, &path, None::<&()>).await?;
-        let proxy = &variables.iter().find(|(name, _)| name == "HTTPS_PROXY").unwrap().1;
+        let asked = AskEnvironment { credentials: GivenCredentials::None, endpoint: false };
+        let environment: Environment = ask(&self.home, Method::POST, &path, Some(&asked)).await?;
+        let proxy = &environment.set.iter().find(|(name, _)| name == "HTTPS_PROXY").unwrap().1;
         let (credential, listen) = proxy.trim_start_matches("http://").split_once('@').unwrap();
         Ok(Way { listen: listen.into(), credential: credential.into(), tls: tls(&self.home.join("keys/ca.pem")) })
     }

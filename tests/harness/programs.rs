@@ -19,6 +19,13 @@ pub fn sealgate() -> PathBuf {
     binary
 }
 
+/// The Rust SDK's client of `tests/sdk`, beside the `sealgate` binary.
+pub fn sdk_calls() -> PathBuf {
+    let program = sealgate().with_file_name("sdk-calls");
+    assert!(program.exists(), "{} is not built: use tests/run", program.display());
+    program
+}
+
 /// A program of the Python environment: `SEALGATE_VENV`, or `.venv` in the root.
 pub fn python(program: &str) -> PathBuf {
     let venv = std::env::var_os("SEALGATE_VENV").map_or_else(|| root().join(".venv"), PathBuf::from);

@@ -51,7 +51,7 @@ impl Gateway {
         self.run(command(&self.home, &["run"]));
     }
 
-    fn run(&mut self, mut run: Command) {
+    pub(crate) fn run(&mut self, mut run: Command) {
         let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -102,7 +102,8 @@ fn private_folder(home: &Path) {
 
 pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(sealgate());
-    command.arg("--home").arg(home).args(arguments).env("USER", "alice").env_remove("SEALGATE_HOME");
+    command.arg("--home").arg(home).args(arguments).env("USER", "alice").env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env_remove("SEALGATE_HOME");
     command
 }
 

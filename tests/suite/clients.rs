@@ -16,7 +16,11 @@ use std::{
 
 /// A command in a session, with AWS settings that are nobody's.
 fn in_session(gateway: &Gateway, session: &str, program: &Path, arguments: &[&str]) -> Command {
-    let mut command = command(&gateway.home, &["session", "exec", session, "--"]);
+    in_session_with(gateway, session, "keys", program, arguments)
+}
+
+fn in_session_with(gateway: &Gateway, session: &str, credentials: &str, program: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(&gateway.home, &["session", "exec", session, "--credentials", credentials, "--"]);
     command.arg(program).args(arguments);
     command
         .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
@@ -135,12 +139,13 @@ fn a_session_that_is_over_is_told_to_the_aws_cli_in_its_own_words() {
 }
 
 #[test]
-fn signatures_pass_through_to_a_server_that_checks_them() {
+fn foreign_signatures_that_may_pass_do_so_untouched_to_a_server_that_checks_them() {
     let folder = tempfile::tempdir().unwrap();
     let moto = Moto::start(folder.path(), Some(3));
-    let mut gateway = Gateway::start(&folder.path().join("home"), &moto.route());
+    let foreign = format!("foreign = \"pass\"\nforeign_keys = [\"AKIA*\"]\n{}", moto.route());
+    let mut gateway = Gateway::start(&folder.path().join("home"), &foreign);
     let session = gateway.session("CHG-1");
-    let said = ok(in_session(&gateway, &session, &python("python3"), &[&script("signed.py")]));
+    let said = ok(in_session_with(&gateway, &session, "none", &python("python3"), &[&script("signed.py")]));
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         ["arn arn:aws:iam::123456789012:user/alice", "refused SignatureDoesNotMatch", "items 200"]
@@ -259,6 +264,6 @@ fn one_recorded_command_needs_nothing_but_itself() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("123456789012"));
     assert_eq!(
         window(&home, "CHG-1").kinds(),
-        ["window_open", "session_open", "intent", "outcome", "session_close", "window_close"]
+        ["window_open", "session_open", "credential_issue", "intent", "outcome", "session_close", "window_close"]
     );
 }

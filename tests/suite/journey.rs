@@ -35,7 +35,8 @@ async fn journey(speak: Speak, offer: Offer, version: &str) {
     assert_eq!(text(&fields.session), session.id.to_string());
     assert_eq!(
         (text(&fields.principal), text(&fields.principal_kind), text(&fields.attribution)),
-        ("alice".into(), "human".into(), "token".into())
+        ("alice".into(), "human".into(), "none".into()),
+        "the connection says whose session it is, and the signature is somebody else's"
     );
     assert_eq!(
         (text(&fields.service), text(&fields.region), text(&fields.operation)),

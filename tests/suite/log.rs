@@ -92,7 +92,7 @@ async fn each_start_signs_with_a_new_key_and_a_seal_is_in_the_log() {
     let home = std::process::Command::new("grep").args(["-rlE", "[0-9a-f]{64}"]).arg(gateway.home().join("keys")).output().unwrap();
     let files = String::from_utf8(home.stdout).unwrap();
     assert!(
-        files.lines().all(|file| file.ends_with("gateway.key") || file.ends_with("session.key")),
+        files.lines().all(|file| ["gateway.key", "session.key", "broker.key"].iter().any(|key| file.ends_with(key))),
         "no window key is on disk: {files}"
     );
 }

@@ -190,7 +190,7 @@ async fn a_client_that_leaves_in_the_middle_of_the_answer_leaves_an_outcome() {
 }
 
 #[tokio::test]
-async fn a_call_that_outlives_its_window_is_unknown_and_its_answer_is_cut() {
+async fn a_call_under_way_when_its_window_closes_is_cut_and_has_its_outcome_before_the_seal() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::raw(folder.path(), |mut stream| async move {
         read_head(&mut stream).await;
@@ -204,11 +204,10 @@ async fn a_call_that_outlives_its_window_is_unknown_and_its_answer_is_cut() {
         tokio::task::yield_now().await;
     }
     gateway.running().gateway.sessions.close_window("CHG-1", "test").await.unwrap();
-    assert_eq!(
-        window_kinds(&gateway),
-        ["window_open", "session_open", "intent", "session_close", "outcome_unknown", "window_close"]
-    );
-    call.abort();
+    assert_eq!(window_kinds(&gateway), ["window_open", "session_open", "intent", "outcome", "session_close", "window_close"]);
+    let evidence = window(&gateway.home(), "CHG-1");
+    assert_eq!(evidence.records[3].fields.error_code.as_deref(), Some("SealgateCut"));
+    assert_eq!(call.await.unwrap().unwrap().status(), 403);
     gateway.stop_anyhow().await;
 }
 

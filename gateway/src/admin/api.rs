@@ -57,6 +57,29 @@ pub struct AnchorView {
     pub trouble: Vec<String>,
 }
 
+/// `GET /v1/accounts`, `POST /v1/accounts/{name}/check`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountView {
+    /// What sessions call it.
+    pub name: String,
+    /// `profile ops`, `imds`, …
+    pub source: String,
+    /// Its number, where the configuration has it.
+    pub account: Option<String>,
+    /// The roles that may be assumed; every one where there are none.
+    pub roles: Vec<String>,
+    /// Whether sessions without a role sign with the source's own credential.
+    pub direct: bool,
+    /// Public id of that credential, where it is at hand.
+    pub access_key_id: Option<String>,
+    /// When it ends.
+    pub expires: Option<String>,
+    /// How many sessions have a role of it at hand.
+    pub assumed: usize,
+    /// Why the last credential could not be got.
+    pub trouble: Option<String>,
+}
+
 /// `POST /v1/windows`
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

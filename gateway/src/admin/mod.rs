@@ -2,6 +2,7 @@
 //!
 //! Who may use it is who may open the socket: the home is private. The peer's user id goes into each record.
 
+mod accounts;
 pub mod api;
 mod arrivals;
 mod asking;
@@ -68,6 +69,8 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         .route("/v1/requests/{id}/withdraw", post(requests::withdraw))
         .route("/v1/revocations", get(sessions::revoked).post(sessions::revoke_many))
         .route("/v1/revocations/allow", post(sessions::allow))
+        .route("/v1/accounts", get(accounts::list))
+        .route("/v1/accounts/{name}/check", post(accounts::check))
         .route("/v1/principals", get(principals::list))
         .route("/v1/principals/who", post(principals::who))
         .route("/v1/keys", get(list_keys))

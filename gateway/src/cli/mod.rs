@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 not done, or (`verify`) tampered; 2 (`verify`) incomplete; 3 usage. `record` and
 //! `session exec` exit as the command did, or with 125 when sealgate itself failed before it ran; so does `doctor`.
 
+mod account;
 mod anchors;
 mod bundle;
 mod credentials;
@@ -60,6 +61,9 @@ enum Command {
     /// See who the directory of principals knows, and who it would take you for
     #[command(subcommand)]
     Principal(principal::Command),
+    /// See the accounts of sealgate.toml, and whether the source of one gives a credential
+    #[command(subcommand)]
+    Account(account::Command),
     /// Say whether a tool's traffic comes through the gateway, and what to set if not
     Doctor(doctor::Args),
     /// Hand over to a new identity key, and list those that there were
@@ -114,6 +118,8 @@ pub fn main() -> ExitCode {
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("SEALGATE_LOG").unwrap_or_else(|_| "warn".into());
+    // It logs a container's token that is no header, and all that a credential process says. What failed, we say ourselves.
+    let filter = "aws_config=off".parse().into_iter().fold(filter, tracing_subscriber::EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -138,6 +144,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Session(command) => runtime.block_on(session::run(&home, command)),
         Command::Credentials(args) => runtime.block_on(credentials::run(&home, args)),
         Command::Principal(command) => runtime.block_on(principal::run(&home, command)),
+        Command::Account(command) => runtime.block_on(account::run(&home, command)),
         Command::Doctor(args) => runtime.block_on(doctor::run(&home, args)),
         Command::Keys(command) => runtime.block_on(keys::run(&home, command)),
         Command::Verify(args) => verify::run(&args),

@@ -79,10 +79,17 @@ impl From<UnsignedError> for UpstreamError {
 #[derive(Debug, Clone)]
 pub struct Upstream {
     client: Client<HttpsConnector<Dial>, Upload>,
+    connector: HttpsConnector<Dial>,
+    dial: Dial,
     waits: Waits,
 }
 
 impl Upstream {
+    /// What opens its connections, with TLS and without: for calls of the gateway's own.
+    pub fn connectors(&self) -> (&HttpsConnector<Dial>, &Dial) {
+        (&self.connector, &self.dial)
+    }
+
     /// Sends the request and waits for the head of the answer.
     pub async fn send(&self, signed: Signed) -> Result<Response<Incoming>, UpstreamError> {
         let request = signed.spend();
@@ -163,6 +170,11 @@ impl Upstreams {
             None => (&self.default, None),
         }
     }
+
+    /// Every way: those of the routes in their order, then the one without.
+    pub fn ways(&self) -> impl Iterator<Item = (Option<&Route>, &Upstream)> {
+        self.routes.iter().map(|(route, upstream)| (Some(route), upstream)).chain([(None, &self.default)])
+    }
 }
 
 fn routed(route: &Route, system: &RootCertStore, waits: Waits) -> Result<Upstream, SetUpError> {
@@ -191,14 +203,15 @@ fn upstream(roots: RootCertStore, to: Option<String>, waits: Waits) -> Result<Up
         .with_root_certificates(roots)
         .with_no_client_auth();
     let dial = Dial { to: to.map(Arc::from), wait: waits.connect };
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(dial);
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(dial.clone());
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_UPSTREAM_WAIT)
         .pool_max_idle_per_host(IDLE_UPSTREAM_PER_HOST_MAX)
-        .build(connector);
-    Ok(Upstream { client, waits })
+        .build(connector.clone());
+    Ok(Upstream { client, connector, dial, waits })
 }
 
 /// Opens TCP connections: to the URI's host, or to the address of a route.
@@ -221,7 +234,8 @@ impl tower_service::Service<Uri> for Dial {
         let (to, wait) = (self.to.clone(), self.wait);
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let address = to.map_or_else(|| format!("{}:{}", bracketed(&host), uri.port_u16().unwrap_or(443)), |to| to.to_string());
+            let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+            let address = to.map_or_else(|| format!("{}:{port}", bracketed(&host)), |to| to.to_string());
             dial(&address, wait).await.map(TokioIo::new)
         })
     }

@@ -1,7 +1,7 @@
 //! Who is calling: the proxy credential of a connection, or its client certificate → a session.
 //!
-//! In this version credential (attribution `token`) and certificate (`certificate`) of the tunnel are all there is; what the client signed with is
-//! recorded as it stands, and not checked.
+//! That ties a connection to a session (attribution `token` or `certificate`). What ties a call is stronger: the credential that
+//! signed it ([`signer`]).
 
 pub mod signer;
 

@@ -22,7 +22,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -87,7 +87,7 @@ async fn run(tunnel: Tunnel, upgrade: OnUpgrade, mut upstream: TcpStream, call: 
     let cut = |why: &str| io::Error::other(why.to_owned());
     let result = tokio::select! {
         copied = copied => copied.map(drop),
-        () = session_over(&tunnel) => Err(cut("the session is over")),
+        why = tunnel.gateway.right(tunnel.caller.session.clone(), None).over() => Err(cut(&why)),
         () = tunnel.gateway.stopping.cancelled() => Err(cut("the gateway stopped")),
     };
     let mut fields = ended(&tunnel, started, result.err().as_ref());
@@ -95,15 +95,6 @@ async fn run(tunnel: Tunnel, upgrade: OnUpgrade, mut upstream: TcpStream, call: 
     fields.response_bytes = Some(counts.down.load(Ordering::Relaxed));
     if let Err(error) = recorded(call, fields).await {
         tracing::error!(%error, "the end of a tunnel could not be recorded");
-    }
-}
-
-/// Resolves when the session may not call any more; never without a session.
-async fn session_over(tunnel: &Tunnel) {
-    const LOOK_EVERY: Duration = Duration::from_millis(250);
-    let Some(session) = &tunnel.caller.session else { return std::future::pending().await };
-    while session.status(tunnel.gateway.clock.now()) == sealgate_policies::session::Status::Open {
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

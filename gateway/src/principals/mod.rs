@@ -4,7 +4,7 @@
 //! - [`sealgate_policies::principal`]: the directory, and which proof is whose
 //! - [`watched`]: its files, read again when they change
 //! - [`oidc`]: tokens · [`keys`]: the key sets that they are checked with · [`spent`]: each is good once
-//! - [`ssh`]: signatures, and what is handed out to be signed
+//! - `ssh`: signatures, and what is handed out to be signed
 //! - [`certificate`]: the SPIFFE ID of a client certificate
 //! - [`proof`]: what goes over the admin API
 

@@ -131,6 +131,7 @@ impl Sessions {
         let ends = self.table().ends.clone();
         for (id, end) in ends {
             let session = self.session(&id)?;
+            self.sources.forget(&id);
             self.store.end_session(&id, end.how).await?;
             let kind = match end.how {
                 Status::Revoked => Kind::SessionRevoke,

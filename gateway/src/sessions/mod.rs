@@ -30,6 +30,7 @@ pub mod windows;
 
 use crate::{
     clock::Clock,
+    egress::credentials::{SourceError, Sources},
     ledger::{Draft, Ledger, LedgerError, Placed, journal::Standing},
 };
 use arc_swap::ArcSwapOption;
@@ -88,6 +89,12 @@ impl From<Beyond> for SessionError {
     }
 }
 
+impl From<SourceError> for SessionError {
+    fn from(error: SourceError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
 impl From<RequestError> for SessionError {
     fn from(error: RequestError) -> Self {
         let text = error.to_string();
@@ -136,6 +143,8 @@ pub struct Start {
     pub approvers: Approvers,
     /// Who is told of break-glass.
     pub notifier: Notifier,
+    /// The accounts that sessions may name.
+    pub sources: Sources,
     /// This gateway, as statements name it.
     pub gateway: Text,
 }
@@ -152,6 +161,7 @@ pub struct Sessions {
     access: Access,
     approvers: Approvers,
     notifier: Notifier,
+    sources: Sources,
     gateway: Text,
     /// Held by each act that gives a right, from its checks to its effect: the next one's limits count what it gave. Acts that
     /// take away never wait for it.
@@ -198,7 +208,7 @@ pub struct Listed {
 impl Sessions {
     /// Loads the store and reconciles it with the ledgers as they were found.
     pub async fn load(start: Start, ledgers: &Ledgers<'_>) -> Result<Self, SessionError> {
-        let Start { store, ledger, clock, tokens, access, approvers, notifier, gateway } = start;
+        let Start { store, ledger, clock, tokens, access, approvers, notifier, sources, gateway } = start;
         let windows = reconcile::windows(&store, ledgers, clock.now()).await?;
         let barred = store.barred().await?.into_iter().map(|barred| (barred.principal.clone(), barred)).collect();
         let mut table = Table { windows, barred, ..Table::default() };
@@ -227,6 +237,7 @@ impl Sessions {
             access,
             approvers,
             notifier,
+            sources,
             gateway,
             giving: Mutex::new(()),
             endings: watch::channel(0).0,

@@ -64,6 +64,7 @@ impl Sessions {
         self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
         let now = self.clock.now();
         self.access.within_limits(&terms, &subjects(&self.open_now(now)))?;
+        self.check_account(&terms)?;
         self.check_asked(Errand::Open, &terms, &basis, signed.as_deref())?;
         let ground = Ground { basis, opened_by: actor.to_owned().into(), break_glass: false, request: None, rule: None };
         let session = self.session_of(&terms, ground, now)?;
@@ -83,6 +84,7 @@ impl Sessions {
         let giving = self.giving.lock().await;
         self.refuse_barred(&terms.principal, terms.acting_for.as_deref())?;
         self.access.break_glass(&terms)?;
+        self.check_account(&terms)?;
         self.check_asked(Errand::BreakGlass, &terms, &basis, signed.as_deref())?;
         let ground = Ground { basis, opened_by: actor.word().clone(), break_glass: true, request: None, rule: None };
         let session = self.session_of(&terms, ground, self.clock.now())?;
@@ -102,6 +104,11 @@ impl Sessions {
         drop(giving);
         self.notify_of(session.clone());
         Ok(session)
+    }
+
+    /// A misnamed account is told when it is named, not when the first call needs its credential.
+    pub(super) fn check_account(&self, terms: &Terms) -> Result<(), SessionError> {
+        Ok(self.sources.check(terms.account.as_deref(), terms.role.as_deref())?)
     }
 
     /// A session of these terms from `now` on, never past its window's end.

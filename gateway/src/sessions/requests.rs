@@ -82,6 +82,7 @@ impl Sessions {
         let now = self.clock.now();
         let closes = self.open_window_closes(&terms.window, now)?;
         let way = self.access.way(&terms, &subjects(&self.open_now(now)))?;
+        self.check_account(&terms)?;
         self.make(terms, None, asker, way, closes, now).await
     }
 

@@ -105,8 +105,8 @@ fn a_request_beyond_a_limit_is_refused_with_what_is_allowed() {
     );
     office.refused(&asking("request", &["--for", "61m"]), &["1h at most"]);
     office.refused(&asking("request", &["--account", "prod"]), &["may not use account prod", "default"]);
-    office.refused(&asking("request", &["--role", "arn:aws:iam::1:role/admin"]), &["may not use role"]);
-    let (first, second) = (office.request(&["--role", "arn:aws:iam::1:role/read"]), office.request(&[]));
+    office.refused(&asking("request", &["--role", "arn:aws:iam::111122223333:role/admin"]), &["may not use role"]);
+    let (first, second) = (office.request(&["--role", "arn:aws:iam::111122223333:role/read"]), office.request(&[]));
     done(&office.decide("approve", &first, "bob"));
     // What was within the limit when it was asked for is not any more.
     refused(&office.decide("approve", &second, "bob"), &["may have 1"]);

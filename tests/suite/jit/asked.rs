@@ -128,7 +128,7 @@ fn a_signed_statement_is_taken_once_and_only_for_what_it_says() {
     print(&office, &[]);
     id(&send(&office, &[]));
     refused(&send(&office, &[]), &["used already"]);
-    for more in [["--role", "arn:aws:iam::1:role/admin"], ["--for", "2h"], ["--account", "prod"]] {
+    for more in [["--role", "arn:aws:iam::123456789012:role/admin"], ["--for", "2h"]] {
         print(&office, &[]);
         refused(&send(&office, &more), &["does not ask for this"]);
     }

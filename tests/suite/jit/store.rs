@@ -7,10 +7,22 @@ use zeroize::Zeroizing;
 
 /// Everything that is stored, written through the binary and read again by the next start.
 fn round_trip(configuration: &str) {
-    let mut office =
-        Office::open(&format!("{configuration}[approval]\nrequired = true\napprovals = 2\nfrom = [\"bob\", \"carol\"]\n"));
-    let agent =
-        ["--principal", "a1", "--kind", "agent", "--acting-for", "alice", "--account", "prod", "--role", "arn:aws:iam::1:role/x"];
+    let mut office = Office::open(&format!(
+        "{configuration}[approval]\nrequired = true\napprovals = 2\nfrom = [\"bob\", \"carol\"]\n\
+         [[account]]\nname = \"default\"\n[[account]]\nname = \"prod\"\n"
+    ));
+    let agent = [
+        "--principal",
+        "a1",
+        "--kind",
+        "agent",
+        "--acting-for",
+        "alice",
+        "--account",
+        "prod",
+        "--role",
+        "arn:aws:iam::111122223333:role/x",
+    ];
     let (opened, pending, denied) = (office.request(&agent), office.request(&["--as", "rita"]), office.request(&[]));
     done(&office.decide("approve", &opened, "bob"));
     done(&office.decide("approve", &opened, "carol"));
